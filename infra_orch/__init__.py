@@ -1,0 +1,40 @@
+"""infra-orch: what a stack spec imports.
+
+from infra_orch import Provider, S3Backend, Stack
+"""
+
+from infra_orch._version import __version__
+from infra_orch.spec.provider import Backend, LocalBackend, Provider, S3Backend
+from infra_orch.spec.stack import Stack, Task, TaskContext, Unit
+from infra_orch.spec.values import (
+    Block,
+    EnvironmentValue,
+    Expression,
+    Input,
+    Outputs,
+    Reference,
+    block,
+    env,
+    expression,
+)
+
+__all__ = [
+    "Backend",
+    "Block",
+    "EnvironmentValue",
+    "Expression",
+    "Input",
+    "LocalBackend",
+    "Outputs",
+    "Provider",
+    "Reference",
+    "S3Backend",
+    "Stack",
+    "Task",
+    "TaskContext",
+    "Unit",
+    "__version__",
+    "block",
+    "env",
+    "expression",
+]

@@ -1,0 +1,61 @@
+"""Files that appear whole or not at all, and folders that only their owner may enter."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_atomically(path: Path, text: str | bytes, *, mode: int = 0o644) -> None:
+    """Write *text* to *path* so that a reader, or a crash at any moment, sees the old content or the new, never a part.
+
+    *mode* is the file's permission bits before the umask; a file that exists keeps none of its own.
+    Raises OSError where the folder cannot be written or the disk is full; the old file is then untouched.
+    """
+    data = text.encode() if isinstance(text, str) else text
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def write_if_different(path: Path, text: str | bytes, *, mode: int = 0o644) -> bool:
+    """Write *text* atomically unless *path* already holds it. Returns whether it was written."""
+    data = text.encode() if isinstance(text, str) else text
+    with contextlib.suppress(OSError):
+        if path.read_bytes() == data:
+            return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, data, mode=mode)
+    return True
+
+
+def private_folder(path: Path, *, ignored_by_git: bool = False) -> Path:
+    """Make *path* with mode 0700 (parents too) and return it; *ignored_by_git* adds a .gitignore that ignores it all."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o700)
+    if ignored_by_git:
+        ignore = path / ".gitignore"
+        if not ignore.exists():
+            write_atomically(ignore, "*\n")
+    return path
+
+
+def _umask() -> int:
+    """The process's umask. Reading it needs setting it, which is not thread-safe, so it is read once, at import."""
+    return _UMASK
+
+
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)

@@ -1,0 +1,252 @@
+"""The one door to other programs: start them in sessions of their own, let them write to files, stop them politely.
+
+A child's output goes to a file, never into a pipe of ours: where this process is killed, a child that writes into a
+pipe dies of SIGPIPE in the middle of its work, and one that writes to a file ends it in peace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from infra_orch.errors import InterruptedRun, UnavailableError
+
+PATIENCE_SECONDS = 120.0
+"""How long a child may take to end after SIGINT before it is killed: an apply has calls to end, a lock to release."""
+
+
+@dataclass
+class Running:
+    """A child that was started: what it is called in messages, and since when it runs (seconds, monotonic clock)."""
+
+    label: str
+    process: subprocess.Popen[bytes]
+    since: float = field(default_factory=time.monotonic)
+    interrupted: bool = False
+
+    def interrupt(self) -> None:
+        """Send SIGINT once: to a second one Terraform answers by dropping the work in hand, and the state with it."""
+        if not self.interrupted:
+            self.interrupted = True
+            self.signal(signal.SIGINT)
+
+    def signal(self, number: int, *, whole_session: bool = False) -> None:
+        """Send a signal to the child, or to everything in its session; one that has ended is left in peace."""
+        if self.process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if whole_session:
+                os.killpg(self.process.pid, number)
+            else:
+                self.process.send_signal(number)
+
+
+class Supervisor:
+    """Starts programs, knows which run, and stops them all when asked.
+
+    Safe to use from many threads, and `stop` from a signal handler. `patience` is in seconds; see PATIENCE_SECONDS.
+    """
+
+    def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
+        self.patience = patience
+        # Re-entrant: a signal handler calls stop() in the main thread, which may hold it at that moment.
+        self._lock = threading.RLock()
+        self._running: dict[int, Running] = {}
+        self._stopping = threading.Event()
+        self._killer: threading.Timer | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop was asked for: nothing new is started from then on."""
+        return self._stopping.is_set()
+
+    def running(self) -> list[Running]:
+        """What runs now, longest first."""
+        with self._lock:
+            return sorted(self._running.values(), key=lambda running: running.since)
+
+    def wait_for_stop(self, seconds: float) -> bool:
+        """Sleep for *seconds* or until a stop is asked for; returns whether it was."""
+        return self._stopping.wait(seconds)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        label: str,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: Path,
+        stderr: Path | None = None,
+        timeout: float | None = None,
+        inherit: Sequence[int] = (),
+    ) -> int:
+        """Run *argv* to its end and return its exit code (negative: the signal that ended it).
+
+        stdout and stderr are files that are appended to, mode 0600; without *stderr* both go to *stdout*.
+        The child's standard input is empty.
+        *timeout* is in seconds: the child gets SIGINT then, and its session SIGKILL after the patience.
+        *inherit* are file descriptors that stay open in the child.
+        Raises InterruptedRun where a stop was asked for before the start, UnavailableError where the program cannot be
+        started, OSError where an output file cannot be written.
+        """
+        with contextlib.ExitStack() as files:
+            out = files.enter_context(_append(stdout))
+            err = files.enter_context(_append(stderr)) if stderr else out
+            child = _Child(argv, label, cwd, env, out, err, inherit)
+            running = self._start(child)
+        timer = self._limit(running, timeout) if timeout else None
+        try:
+            return running.process.wait()
+        finally:
+            if timer:
+                timer.cancel()
+            self._forget_ended()
+
+    def stop(self) -> None:
+        """Ask every child to end (SIGINT), start nothing new, and kill what is left after the patience. Idempotent."""
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            self._stopping.set()
+            for child in self._running.values():
+                child.interrupt()
+            if self._running:
+                self._killer = _later(self.patience, self._kill)
+
+    def _start(self, child: _Child) -> Running:
+        with self._lock:
+            if self._stopping.is_set():
+                raise InterruptedRun(f"{child.label}: not started, the run is stopping")
+            running = Running(child.label, child.start())
+            self._running[running.process.pid] = running
+            if self._stopping.is_set():  # asked for by a signal handler since the check above: this child was not seen
+                running.interrupt()
+                self._killer = self._killer or _later(self.patience, self._kill)
+        return running
+
+    def _forget_ended(self) -> None:
+        with self._lock:
+            # One that still runs (an exception came out of the wait) stays known, so that stop() reaches it.
+            self._running = {pid: child for pid, child in self._running.items() if child.process.returncode is None}
+            if self._killer and not self._running:
+                self._killer.cancel()
+
+    def _limit(self, running: Running, timeout: float) -> threading.Timer:
+        def end() -> None:
+            with self._lock:
+                running.interrupt()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.process.wait(self.patience)
+                return
+            running.signal(signal.SIGKILL, whole_session=True)
+
+        return _later(timeout, end)
+
+    def _kill(self) -> None:
+        for running in self.running():
+            running.signal(signal.SIGKILL, whole_session=True)
+
+
+@dataclass(frozen=True)
+class _Child:
+    """What is to be started, and how."""
+
+    argv: Sequence[str]
+    label: str
+    cwd: Path
+    env: Mapping[str, str]
+    stdout: IO[bytes]
+    stderr: IO[bytes]
+    inherit: Sequence[int]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                list(self.argv),
+                cwd=self.cwd,
+                env=dict(self.env),
+                stdin=subprocess.DEVNULL,
+                stdout=self.stdout,
+                stderr=self.stderr,
+                start_new_session=True,
+                pass_fds=tuple(self.inherit),
+            )
+        except OSError as error:
+            raise _cannot_start(self.argv, error) from error
+
+
+def capture(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    timeout: float = 60.0,
+) -> tuple[int, bytes, bytes]:
+    """Run a short command that changes nothing in the cloud (git, `terraform version`): exit code, stdout, stderr.
+
+    Raises UnavailableError where the program cannot be started or takes longer than *timeout* seconds.
+    """
+    try:
+        done = subprocess.run(
+            list(argv),
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            input=stdin,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except OSError as error:
+        raise _cannot_start(argv, error) from error
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError(f'"{argv[0]}" gave no answer within {timeout:g} s: {" ".join(argv[:4])}') from error
+    return done.returncode, done.stdout, done.stderr
+
+
+def attach(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> int:
+    """Run *argv* on the user's own terminal, as a shell would, and return its exit code (negative: a signal).
+
+    Ctrl-C reaches it directly, and this process waits for what it makes of it. Raises UnavailableError where the
+    program is missing.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return subprocess.Popen(list(argv), cwd=cwd, env=dict(env), preexec_fn=_default_interrupt).wait()  # noqa: PLW1509 - no threads run yet, and an ignored SIGINT is inherited
+    except (FileNotFoundError, PermissionError) as error:
+        raise _cannot_start(argv, error) from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _default_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _cannot_start(argv: Sequence[str], error: OSError) -> UnavailableError:
+    """The error's own file name is the folder where that is what is missing, and the program otherwise."""
+    where = f" ({error.filename})" if error.filename and str(error.filename) != argv[0] else ""
+    return UnavailableError(f'cannot start "{argv[0]}": {error.strerror}{where}')
+
+
+def _later(seconds: float, action: Callable[[], None]) -> threading.Timer:
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _append(path: Path) -> IO[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    os.fchmod(handle, 0o600)
+    return os.fdopen(handle, "ab")

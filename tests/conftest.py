@@ -1,0 +1,170 @@
+"""What all tests share: no way to the real home folder or a real account, and a project to work on as a user would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from infra_orch.cli.app import run as run_cli
+
+_KEPT = ("AWS_DEFAULT_REGION",)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of the test's own, a user whom git knows, and none of the machine's credentials or settings."""
+    home = tmp_path / "user"
+    home.mkdir()
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "TF_", "INFRA_ORCH_", "GIT_", "XDG_")) and name not in _KEPT:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("CHECKPOINT_DISABLE", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main\n")
+    return home
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command line came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A project in a git repository, and the command line to work on it."""
+
+    root: Path
+    run: Callable[..., Result]
+
+    def write(self, files: dict[str, str]) -> Desk:
+        """Write files, given by their paths; their text may be indented."""
+        for name, text in files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+        return self
+
+    def git(self, *arguments: str) -> str:
+        """Run git in the project and return what it printed."""
+        done = subprocess.run(["git", *arguments], cwd=self.root, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.rstrip("\n")
+
+    def commit(self, message: str = "work") -> str:
+        """Commit everything and return the commit's id."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Desk]:
+    """An empty project under git, where the user stands."""
+    root = tmp_path / "project"
+    (root / "stacks").mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
+    monkeypatch.chdir(root)
+
+    def run(*arguments: str) -> Result:
+        capsys.readouterr()
+        code = run_cli([*arguments])
+        printed = capsys.readouterr()
+        return Result(code, printed.out, printed.err)
+
+    yield Desk(root, run)
+
+
+NETWORK = """
+    variable "name" {
+      type = string
+    }
+
+    variable "zones" {
+      type    = list(string)
+      default = ["a", "b"]
+    }
+
+    resource "terraform_data" "network" {
+      input = var.name
+    }
+
+    resource "terraform_data" "subnet" {
+      for_each = toset(var.zones)
+      input    = each.key
+    }
+
+    output "name" {
+      value = var.name
+    }
+
+    output "id" {
+      value = terraform_data.network.id
+    }
+
+    output "subnet_ids" {
+      value = [for subnet in terraform_data.subnet : subnet.id]
+    }
+
+    output "password" {
+      value     = "correct-horse-${var.name}"
+      sensitive = true
+    }
+"""
+SERVERS = """
+    variable "network_id" {
+      type = string
+    }
+
+    variable "subnets" {
+      type = list(string)
+    }
+
+    variable "name" {
+      type = string
+    }
+
+    resource "terraform_data" "server" {
+      count = length(var.subnets)
+      input = "${var.name} ${var.subnets[count.index]} ${var.network_id}"
+    }
+
+    output "servers" {
+      value = terraform_data.server[*].output
+    }
+"""
+STACK = """
+    from infra_orch import Stack
+
+    stack = Stack("dev")
+    network = stack.unit("network", module="network", inputs={"name": "dev"})
+    web = stack.unit("web", module="servers", inputs={
+        "network_id": network.outputs.id,
+        "subnets": network.outputs.subnet_ids,
+        "name": f"{network.outputs.name}-web",
+    })
+"""
+
+
+@pytest.fixture
+def two_units(desk: Desk) -> Desk:
+    """A committed project whose stack `dev` has a network and servers in it."""
+    desk.write({
+        "modules/network/main.tf": NETWORK,
+        "modules/servers/main.tf": SERVERS,
+        "stacks/dev/stack.py": STACK,
+    })
+    desk.commit()
+    return desk
