@@ -1,0 +1,1 @@
+"""Terraform modules as their files declare them: variables, outputs, providers, nested modules."""
