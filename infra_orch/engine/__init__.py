@@ -1,0 +1,1 @@
+"""The program that does the work (terraform, tofu, embedded): its argv, its environment, its providers."""
