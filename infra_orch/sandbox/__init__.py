@@ -1,0 +1,1 @@
+"""An emulated AWS that any stack can be rehearsed against, unchanged."""
