@@ -8,40 +8,49 @@ import tempfile
 from pathlib import Path
 
 
-def write_atomically(path: Path, text: str | bytes, *, mode: int = 0o644) -> None:
+def write_atomically(path: Path, text: str | bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Write *text* to *path* so that a reader, or a crash at any moment, sees the old content or the new, never a part.
 
-    *mode* is the file's permission bits before the umask; a file that exists keeps none of its own.
+    *mode* is the file's permission bits before the umask; a file that exists keeps none of its own. Not *durable* is
+    for what can be made again: a loss of power soon after may leave it empty, and many files are written at once.
     Raises OSError where the folder cannot be written or the disk is full; the old file is then untouched.
     """
     data = text.encode() if isinstance(text, str) else text
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".partial")
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode & ~_umask())
-        os.replace(temporary, path)
+            if durable:
+                os.fsync(file.fileno())
+        temporary.chmod(mode & ~_umask())
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            temporary.unlink()
         raise
 
 
-def write_if_different(path: Path, text: str | bytes, *, mode: int = 0o644) -> bool:
-    """Write *text* atomically unless *path* already holds it. Returns whether it was written."""
+def write_if_different(path: Path, text: str | bytes, *, mode: int = 0o644, durable: bool = True) -> bool:
+    """Write *text* as write_atomically() does unless *path* already holds it. Returns whether it was written.
+
+    Folders that are missing are made. Raises OSError as write_atomically() does.
+    """
     data = text.encode() if isinstance(text, str) else text
     with contextlib.suppress(OSError):
         if path.read_bytes() == data:
             return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, data, mode=mode)
+    write_atomically(path, data, mode=mode, durable=durable)
     return True
 
 
 def private_folder(path: Path, *, ignored_by_git: bool = False) -> Path:
-    """Make *path* with mode 0700 (parents too) and return it; *ignored_by_git* adds a .gitignore that ignores it all."""
+    """Make *path* with mode 0700 and return it; *ignored_by_git* adds a .gitignore that ignores all that is in it.
+
+    Parents that are missing are made, too, as the umask has it. Raises OSError where it cannot be made.
+    """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.stat().st_mode & 0o077:
         path.chmod(0o700)

@@ -1,0 +1,160 @@
+"""Bring what a bundle holds to where an apply looks for it, as if it had been planned here just now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from infra_orch.bundle.archive import Bundle, extract
+from infra_orch.errors import InterruptedRun, UserError
+from infra_orch.files import private_folder, write_if_different
+from infra_orch.module.lock_file import provider_versions
+from infra_orch.render.write import LOCK_FILE
+from infra_orch.run.changes import PlanDocument
+from infra_orch.run.context import RunContext
+from infra_orch.run.outcome import Failure, Outcome, Status, count
+from infra_orch.run.outputs import outputs_of_state
+from infra_orch.run.plan import Preview, Selection, run_graph, skipped_task
+from infra_orch.run.prepare import UnitWork, prepare
+from infra_orch.run.terraform import StepError
+from infra_orch.run.unit import PLAN_FILE, PLAN_JSON, Outputs, Planned, forget_plans, saved_plan
+from infra_orch.run.values import Output, Upstream, contains_unknown, upstream_values
+
+
+@dataclass(frozen=True)
+class Locks:
+    """The dependency lock files of a bundle's units, by unit, and why some do not fit what is here."""
+
+    texts: Mapping[str, str]
+    reasons: list[str]
+
+
+def restore(bundle: Bundle, selection: Selection, context: RunContext, outside: Outputs, locks: Locks) -> Preview:
+    """Prepare the units' work folders with the bundle's plans in them, and return the preview that it holds.
+
+    *outside*: outputs of units outside the run, by unit. *locks*: see locks_of(). What changes is read from the plans
+    themselves, so nothing else can be shown than what they do. A unit that cannot be prepared is failed in the preview.
+    """
+    nodes: dict[str, Planned] = {}
+
+    def work(name: str) -> Outcome:
+        if name in selection.units:
+            unit = selection.units[name]
+            upstream = upstream_values(unit.unit.needs, {**outside, **_known(name, selection, nodes)})
+            nodes[name] = _restore(bundle, unit, context, upstream, locks)
+        elif name in selection.tasks:
+            nodes[name] = Planned(Outcome(name, Status.PLANNED, is_task=True), {})
+        else:
+            nodes[name] = Planned(skipped_task(name), {})
+        return nodes[name].outcome
+
+    try:
+        outcomes = run_graph(selection, work, context, phase="plan", lets_on=lambda _: True)
+    except BaseException:
+        forget(selection, context)
+        raise
+    return Preview({name: nodes.get(name, Planned(outcome, {})) for name, outcome in outcomes.items()}, outside)
+
+
+def forget(selection: Selection, context: RunContext) -> None:
+    """Remove from the work folders what restore() put there and holds secrets."""
+    for name in selection.units:
+        forget_plans(context, name)
+
+
+def locks_of(bundle: Bundle, selection: Selection, context: RunContext) -> Locks:
+    """Read the lock files that the plans were made with, and compare them with those beside the rendered files.
+
+    Hashes of more platforms may have come to one of the two; other versions of providers are a reason against it.
+    """
+    cache = context.stack.folder.project.cache / "modules"
+    texts, reasons = {}, []
+    for name, work in selection.units.items():
+        if LOCK_FILE not in bundle.manifest.units[name].members:
+            continue
+        path = private_folder(context.work / name) / f"tfplan{LOCK_FILE}"
+        extract(bundle, name, LOCK_FILE, path)
+        texts[name] = path.read_text(encoding="utf-8")
+        path.unlink()
+        here = work.files.get(LOCK_FILE)
+        if here is not None and provider_versions(here, cache) != provider_versions(texts[name], cache):
+            reasons.append(f"the dependency lock file of {name} names other providers")
+    return Locks(texts, reasons)
+
+
+def with_locks(selection: Selection, locks: Locks) -> Selection:
+    """Return *selection* with the lock files of a bundle for the units that have none."""
+    units = {
+        name: replace(work, files={LOCK_FILE: locks.texts[name], **work.files}) if name in locks.texts else work
+        for name, work in selection.units.items()
+    }
+    return replace(selection, units=units)
+
+
+def _known(name: str, selection: Selection, nodes: Mapping[str, Planned]) -> dict[str, Mapping[str, Output]]:
+    """Outputs of upstream units in the run, as plan() has them for a unit."""
+    work = selection.units[name]
+    if work.destroy and selection.kind != "destroy":
+        return {}
+    return {upstream: nodes[upstream].outputs for upstream in work.unit.needs if upstream in nodes}
+
+
+def _restore(bundle: Bundle, work: UnitWork, context: RunContext, upstream: Upstream, locks: Locks) -> Planned:
+    name = work.unit.name
+    try:
+        return _put(bundle, work, context, upstream, locks)
+    except StepError as error:
+        outcome = Outcome(name, Status.FAILED, failure=error.failure)
+    except InterruptedRun as error:
+        outcome = Outcome(name, Status.CANCELLED, failure=Failure(str(error), kind="cancelled"))
+    except (UserError, OSError, ValueError) as error:
+        hint = error.hint if isinstance(error, UserError) else ""
+        outcome = Outcome(name, Status.FAILED, failure=Failure(str(error), hint=hint))
+    return Planned(replace(outcome, basis=upstream.basis, destroys_unit=work.destroy), {}, upstream)
+
+
+def _put(bundle: Bundle, work: UnitWork, context: RunContext, upstream: Upstream, locks: Locks) -> Planned:
+    name = work.unit.name
+    unit = bundle.manifest.units[name]
+    for text in upstream.variables.values():
+        context.redactor.add(json.loads(text))
+    ready = prepare(work, context, upstream, former=unit.state_moves)
+    for member in unit.members:
+        if member != LOCK_FILE:
+            extract(bundle, name, member, ready.folder / member)
+    if name in locks.texts:
+        # Hashes that this machine's has besides are right, and Terraform would refuse the plan for them.
+        write_if_different(ready.folder / LOCK_FILE, locks.texts[name], mode=0o600)
+    outcome = Outcome(
+        name,
+        unit.status,
+        basis=upstream.basis,
+        unknown_inputs=upstream.unknown,
+        failure=unit.failure,
+        warnings=unit.warnings,
+        destroys_unit=work.destroy,
+    )
+    outputs: Mapping[str, Output] = {}
+    if PLAN_JSON in unit.members:
+        document = saved_plan(context, name, PLAN_FILE)
+        document.learn_secrets(context.redactor, ready.variables)
+        resources = document.resources(context.redactor)
+        outputs = _outputs(document, work, context)
+        outcome = replace(
+            outcome,
+            counts=count(resources),
+            resources=resources,
+            outputs_changed=document.outputs_changed(),
+            addresses=document.addresses(),
+        )
+    return Planned(outcome, outputs, upstream, ready.variables, unit.state_moves)
+
+
+def _outputs(document: PlanDocument, work: UnitWork, context: RunContext) -> dict[str, Output]:
+    outputs = document.outputs(destroy=work.destroy)
+    if any(contains_unknown(output.value) for output in outputs.values() if not output.promised):
+        # Numbers that the JSON of a plan rounds; the state, which is the one of the plan, has them exactly.
+        exact = outputs_of_state(work.unit.name, context.work / work.unit.name, context)
+        outputs |= {name: exact[name] for name, output in outputs.items() if not output.promised and name in exact}
+    return outputs

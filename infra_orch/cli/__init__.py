@@ -1,0 +1,1 @@
+"""The command line: parse, call one command, turn an error into an exit code."""

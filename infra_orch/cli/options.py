@@ -1,0 +1,117 @@
+"""The options that several commands share, each declared once. Every one is also a variable INFRA_ORCH_<OPTION>."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra_orch.cli import completion
+
+Stack = Annotated[
+    str,
+    typer.Argument(metavar="STACK", help="The stack: its folder under stacks/.", autocompletion=completion.stacks),
+]
+Unit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--unit",
+        metavar="GLOB",
+        help="Only these units (repeatable; a name or a pattern like 'web-*').",
+        envvar="INFRA_ORCH_UNIT",
+        autocompletion=completion.units,
+    ),
+]
+Tag = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="TAG", help="Only units with this tag (repeatable).", envvar="INFRA_ORCH_TAG"),
+]
+WithUpstream = Annotated[
+    bool, typer.Option("--with-upstream", help="Also what they depend on.", envvar="INFRA_ORCH_WITH_UPSTREAM")
+]
+WithDownstream = Annotated[
+    bool, typer.Option("--with-downstream", help="Also what depends on them.", envvar="INFRA_ORCH_WITH_DOWNSTREAM")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.", envvar="INFRA_ORCH_JSON")
+]
+Sandbox = Annotated[
+    bool,
+    typer.Option("--sandbox", help="Run against an emulated AWS, with states of its own.", envvar="INFRA_ORCH_SANDBOX"),
+]
+AutoApprove = Annotated[bool, typer.Option("--auto-approve", help="Do not ask.", envvar="INFRA_ORCH_AUTO_APPROVE")]
+AllowUnseen = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unseen",
+        help="Also do what the preview could not show: units that it deferred, changes beyond it.",
+        envvar="INFRA_ORCH_ALLOW_UNSEEN",
+    ),
+]
+Commit = Annotated[
+    bool | None,
+    typer.Option(
+        "--commit/--no-commit",
+        help="Whether records are committed (in the sandbox: no).",
+        envvar="INFRA_ORCH_COMMIT",
+        show_default=False,
+    ),
+]
+FromRendered = Annotated[
+    bool,
+    typer.Option(
+        "--from-rendered",
+        help="Run what is rendered and committed; evaluate no Python.",
+        envvar="INFRA_ORCH_FROM_RENDERED",
+    ),
+]
+Prune = Annotated[
+    bool, typer.Option("--prune", help="Also destroy units that left the spec.", envvar="INFRA_ORCH_PRUNE")
+]
+Parallelism = Annotated[
+    int | None,
+    typer.Option(
+        "--parallelism",
+        metavar="N",
+        min=1,
+        help="Units at work at once (default: one per core).",
+        envvar="INFRA_ORCH_PARALLELISM",
+        show_default=False,
+    ),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="terraform, tofu, embedded, or the path of a binary.",
+        envvar="INFRA_ORCH_ENGINE",
+        show_default=False,
+    ),
+]
+Full = Annotated[bool, typer.Option("--full", help="Show Terraform's own text of each plan.", envvar="INFRA_ORCH_FULL")]
+Destroy = Annotated[
+    bool,
+    typer.Option("--destroy", help="Plan the destruction, in reverse order.", envvar="INFRA_ORCH_DESTROY"),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="Write the plan to a file that apply --plan takes.",
+        envvar="INFRA_ORCH_OUT",
+        show_default=False,
+    ),
+]
+Plan = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        metavar="FILE",
+        help="Apply the plan that plan --out wrote.",
+        envvar="INFRA_ORCH_PLAN",
+        show_default=False,
+    ),
+]

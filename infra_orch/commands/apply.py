@@ -1,0 +1,93 @@
+"""`infra-orch apply STACK` and `infra-orch destroy STACK`: do what was shown, after consent, and record it."""
+
+from __future__ import annotations
+
+import threading
+
+from infra_orch.commands.bundling import offer_of, preview_offer, take
+from infra_orch.commands.ending import exit_code, finish_apply, finish_plan
+from infra_orch.commands.opening import open_stack
+from infra_orch.commands.options import RunOptions
+from infra_orch.commands.previewing import preview
+from infra_orch.commands.session import Session, session
+from infra_orch.console import Console
+from infra_orch.errors import RefusedError
+from infra_orch.project import Project
+from infra_orch.report.progress import progress_for
+from infra_orch.report.terminal import plan_lines
+from infra_orch.run.apply import Consent
+from infra_orch.run.apply import apply as apply_preview
+from infra_orch.run.outcome import Outcome, Status
+from infra_orch.run.unit import Planned
+
+
+def apply(project: Project, stack: str, options: RunOptions, console: Console) -> int:
+    """Plan a stack, or take the plan that --plan names, show it, ask, apply exactly that, and record it.
+
+    Returns the exit code.
+    """
+    return _run(project, stack, options, console, "apply")
+
+
+def destroy(project: Project, stack: str, options: RunOptions, console: Console) -> int:
+    """Plan the destruction of a stack, show it, ask, do it in reverse order, and record it. Returns the exit code."""
+    return _run(project, stack, options, console, "destroy")
+
+
+def _run(project: Project, stack: str, options: RunOptions, console: Console, kind: str) -> int:
+    offer = offer_of(project, stack, options, console)
+    kind = offer.kind if offer else kind
+    if not options.auto_approve and (not console.interactive or options.json):
+        command = f"apply {stack} --plan {options.plan}" if offer else f"{kind} {stack}"
+        raise RefusedError(
+            f"{kind} asks before it changes anything, and nobody is there to be asked",
+            hint=f"infra-orch {command} --auto-approve, if that is meant",
+        )
+    opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
+    with (
+        progress_for(console) as progress,
+        session(project, opened, kind, console, progress, offer.settled(options) if offer else options) as run,
+    ):
+        if offer:
+            selection, shown, left_over = preview_offer(offer, opened, run, options, console)
+        else:
+            selection, shown, left_over = preview(project, opened, run, options, console, kind=kind)
+        stopped = run.context.supervisor.stopping
+        refused = [o for o in shown.outcomes.values() if o.status is Status.REFUSED]
+        if stopped or refused or not _anything_to_do(shown.outcomes):
+            finish_plan(selection, shown, run, console, left_over)
+            return exit_code(shown.outcomes, run)
+        if not options.auto_approve and not _consent(console, kind, opened.rendered.name, run):
+            finish_plan(selection, shown, run, console, left_over)
+            console.note(f"{kind} cancelled: nothing was changed.")
+            return 130 if run.context.supervisor.stopping else 77
+        if offer:
+            take(offer, selection, run, asked=not options.auto_approve)
+        nodes = apply_preview(selection, run.context, shown, _unseen(options, console, run))
+        finish_apply(selection, nodes, run, options, console, left_over, offer.bundle.id if offer else None)
+        return exit_code({name: node.outcome for name, node in nodes.items()}, run)
+
+
+def _anything_to_do(outcomes: dict[str, Outcome]) -> bool:
+    return any(outcome.status in (Status.PLANNED, Status.DEFERRED) for outcome in outcomes.values())
+
+
+def _consent(console: Console, kind: str, stack: str, run: Session) -> bool:
+    where = " in the sandbox" if run.sandbox else ""
+    return console.ask(f"\n{kind.capitalize()} this to {stack}{where}?", lambda: run.context.supervisor.stopping)
+
+
+def _unseen(options: RunOptions, console: Console, run: Session) -> Consent:
+    one_at_a_time = threading.Lock()
+
+    def ask(planned: Planned, beyond: list[str]) -> bool:
+        if options.allow_unseen:
+            return True
+        if not console.interactive or options.auto_approve or options.json:
+            return False
+        with one_at_a_time, console.still():
+            console.result(plan_lines({planned.outcome.name: planned.outcome}, console.style))
+            console.note(f"{planned.outcome.name}: the preview did not show " + "; ".join(beyond[:5]))
+            return console.ask(f"Apply this to {planned.outcome.name}, too?", lambda: run.context.supervisor.stopping)
+
+    return Consent(ask)

@@ -1,0 +1,127 @@
+"""Open a stack: evaluate, check and render its spec, or take it as it was rendered and committed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from infra_orch.commands.committed import Differs, differences
+from infra_orch.console import Console
+from infra_orch.errors import RefusedError, UserError, Where
+from infra_orch.git.repository import find_repository
+from infra_orch.module.files import NOT_PART, module_folders
+from infra_orch.project import Project, StackFolder
+from infra_orch.record.leftover import units_to_keep
+from infra_orch.record.store import records_of
+from infra_orch.render.index import RenderedStack, digest, read_index
+from infra_orch.render.write import Rendering, Written, render_stack, with_kept, write
+from infra_orch.spec.check import check_stack
+from infra_orch.spec.load import load_stack
+from infra_orch.spec.sound import holds_opaque
+from infra_orch.spec.stack import Stack, Task
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A stack that can be run: as rendered, with its tasks' functions (none where no Python was evaluated).
+
+    *regions* are AWS_REGION and the like for tasks, from the stack's first AWS provider.
+    """
+
+    rendered: RenderedStack
+    tasks: Mapping[str, Task]
+    regions: Mapping[str, str]
+
+    @property
+    def folder(self) -> StackFolder:
+        """The stack's folder."""
+        return self.rendered.folder
+
+
+def render_spec(project: Project, name: str) -> tuple[Stack, Rendering]:
+    """Evaluate, check and render a stack, in memory. Raises SpecError with everything that is wrong with it."""
+    folder = project.stack(name)
+    stack = load_stack(folder)
+    return stack, _keeping(render_stack(check_stack(stack, folder)))
+
+
+def open_stack(project: Project, name: str, console: Console, *, from_rendered: bool = False) -> Opened:
+    """Open a stack, and bring its rendered files up to date where the spec is evaluated."""
+    if from_rendered:
+        return Opened(committed_render(project.stack(name)), {}, {})
+    stack, rendering = render_spec(project, name)
+    write_render(rendering, console)
+    return Opened(rendering.stack, {task.name: task for task in stack.tasks}, _regions(stack))
+
+
+def write_render(rendering: Rendering, console: Console) -> Written:
+    """Bring the rendered files up to date, and say what was left alone. Raises UserError as write() does."""
+    written = write(rendering)
+    folder = rendering.stack.folder
+    for path in written.kept:
+        console.warn(f"{folder.project.shown(folder.rendered / path)} is not ours: left alone, and not used")
+    for name in rendering.stack.left_over:
+        shown = folder.project.shown(folder.rendered / name)
+        console.warn(f"{name} left the spec and still exists; {shown}/ stays: git does not have it, --prune needs it")
+    return written
+
+
+def _keeping(rendering: Rendering) -> Rendering:
+    """*rendering* with the units that left the spec and could be destroyed no more without their files."""
+    folder = rendering.stack.folder
+    try:
+        before = read_index(folder)
+    except UserError:
+        return rendering
+    if not (before.units.keys() | before.left_over.keys()) - rendering.stack.units.keys():
+        return rendering
+    records = records_of(folder, sandbox=False, committed=True)
+    kept = units_to_keep(records, before, rendering.stack, find_repository(folder.project.root))
+    return with_kept(rendering, kept) if kept else rendering
+
+
+def committed_render(folder: StackFolder) -> RenderedStack:
+    """Read a rendered stack without evaluating any Python.
+
+    Raises RefusedError where the rendered files, or the local modules that they call, are not byte for byte what is
+    committed, UserError where there are none.
+    """
+    project = folder.project
+    rendered = read_index(folder)
+    repository = find_repository(project.root)
+    commit = repository.head() if repository else None
+    if repository is None or commit is None:
+        what = "a git repository" if repository is None else "a commit"
+        raise RefusedError(f"--from-rendered needs {what}: it runs what is committed")
+    _refuse(differences(repository, commit, [folder.rendered]))
+    for unit in (*rendered.units.values(), *(kept.unit for kept in rendered.left_over.values())):
+        for name, checksum in unit.files.items():
+            path = folder.rendered / unit.name / name
+            if not path.is_file() or digest(path.read_bytes()) != checksum:
+                raise RefusedError(
+                    f"{project.shown(path)} is not the file that stack.json names",
+                    hint=f"infra-orch render {folder.name}, and commit it",
+                    where=Where(project.shown(path)),
+                )
+    # Told by the files that Terraform reads, and not by what the index says of them.
+    roots = [folder.rendered / name for name, unit in rendered.units.items() if unit.files]
+    modules = module_folders(roots, project.cache / "modules")[len(roots) :]
+    _refuse(differences(repository, commit, modules, besides=NOT_PART))
+    return rendered
+
+
+def _refuse(differing: list[Differs]) -> None:
+    if differing:
+        first, more = differing[0], len(differing) - 1
+        raise RefusedError(
+            f"{first.path} {first.how}" + (f" (and {more} more)" if more else ""),
+            hint="--from-rendered runs what is committed, and nothing else: commit it, or take the change back",
+        )
+
+
+def _regions(stack: Stack) -> dict[str, str]:
+    for provider in stack.providers:
+        region = provider.configuration.get("region")
+        if provider.name == "aws" and isinstance(region, str) and not holds_opaque(region):
+            return {"AWS_REGION": region}
+    return {}

@@ -1,0 +1,125 @@
+"""`infra-orch output STACK [UNIT [NAME]]`: the values of outputs, read from the states."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from infra_orch.commands.opening import open_stack
+from infra_orch.commands.options import RunOptions
+from infra_orch.commands.selecting import Wanted, select
+from infra_orch.commands.session import session
+from infra_orch.console import Console
+from infra_orch.errors import UsageError, UserError, nearest
+from infra_orch.graph.graph import Graph
+from infra_orch.project import Project
+from infra_orch.redact import MASK
+from infra_orch.report.style import safe
+from infra_orch.run.outcome import Failure, Outcome, Status
+from infra_orch.run.outputs import read_outputs
+from infra_orch.run.plan import run_graph
+from infra_orch.run.progress import Progress
+from infra_orch.run.terraform import StepError
+from infra_orch.run.values import Output
+
+SCHEMA = 1
+
+
+def output(
+    project: Project,
+    stack: str,
+    unit: str | None,
+    name: str | None,
+    options: RunOptions,
+    console: Console,
+    *,
+    sensitive: bool,
+) -> int:
+    """Print the outputs of a stack, of a unit, or one raw value. Sensitive ones are masked unless *sensitive*.
+
+    Raises UsageError for a unit or output that is not there, UserError where a state cannot be read.
+    """
+    opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
+    wanted = Wanted(units=(unit,)) if unit else Wanted()
+    with session(project, opened, "output", console, Progress(), replace(options, wanted=wanted), locked=False) as run:
+        selection = select(opened, wanted, "output", workers=project.settings.workers)
+        found: dict[str, Mapping[str, Output]] = {}
+
+        def work(node: str) -> Outcome:
+            try:
+                found[node] = read_outputs(selection.units[node], run.context)
+            except StepError as error:
+                return Outcome(node, Status.FAILED, failure=error.failure)
+            return Outcome(node, Status.UNCHANGED)
+
+        outcomes = run_graph(selection, work, run.context, lets_on=lambda _: True, graph=Graph.of(selection.units, ()))
+    for outcome in outcomes.values():
+        if isinstance(outcome.failure, Failure):
+            raise UserError(
+                f"the outputs of {outcome.name} cannot be read: {outcome.failure.summary}",
+                hint=outcome.failure.hint or outcome.failure.log,
+            )
+    values = {node: found[node] for node in outcomes}
+    if name is not None:
+        console.result(_raw(values, name, sensitive=sensitive))
+    elif options.json:
+        console.document(
+            json.dumps(_document(opened.rendered.name, values, sensitive=sensitive), indent=2, ensure_ascii=False)
+        )
+    else:
+        console.result(_lines(values, console, sensitive=sensitive))
+    return 0
+
+
+def _raw(values: Mapping[str, Mapping[str, Output]], name: str, *, sensitive: bool) -> str:
+    """One value: a string as it is, anything else as JSON, so that a script can take it."""
+    if len(values) != 1:
+        raise UsageError("one raw value is of one unit", hint="infra-orch output STACK UNIT NAME")
+    unit, outputs = next(iter(values.items()))
+    if name not in outputs:
+        hint = nearest(name, outputs) or f"its outputs: {', '.join(sorted(outputs)) or 'none (was it applied?)'}"
+        raise UsageError(f'{unit} has no output "{name}"', hint=hint)
+    if outputs[name].sensitive and not sensitive:
+        raise UsageError(f"{unit}.{name} is sensitive", hint="--sensitive prints it all the same")
+    value = outputs[name].value
+    return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+
+
+def _document(stack: str, values: Mapping[str, Mapping[str, Output]], *, sensitive: bool) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "stack": stack,
+        "units": {
+            unit: {
+                name: {
+                    "value": plain(output.value) if sensitive or not output.sensitive else None,
+                    "sensitive": output.sensitive,
+                }
+                for name, output in sorted(outputs.items())
+            }
+            for unit, outputs in values.items()
+        },
+    }
+
+
+def _lines(values: Mapping[str, Mapping[str, Output]], console: Console, *, sensitive: bool) -> list[str]:
+    lines = []
+    for unit, outputs in values.items():
+        lines.append(console.style(unit, "bold") + ("" if outputs else console.style("  (no outputs)", "dim")))
+        width = max(map(len, outputs), default=0)
+        for name, output in sorted(outputs.items()):
+            shown = MASK if output.sensitive and not sensitive else json.dumps(plain(output.value), ensure_ascii=False)
+            lines.append(f"  {name:<{width}} = {safe(shown)}")
+    return lines
+
+
+def plain(value: Any) -> Any:
+    """*value* with decimals as JSON numbers."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,34 @@
+"""`infra-orch render STACK`: write the Terraform root modules of a stack, or say what in them is stale."""
+
+from __future__ import annotations
+
+from infra_orch.commands.opening import render_spec, write_render
+from infra_orch.console import Console
+from infra_orch.errors import ExitCode
+from infra_orch.project import Project
+from infra_orch.render.write import stale
+
+
+def render(project: Project, stack: str, console: Console, *, check: bool) -> int:
+    """Render a stack into its `rendered/` folder. With *check* nothing is written: 1 and a diff where it is stale.
+
+    Raises SpecError with everything that is wrong with the spec, UserError where the folder cannot be written.
+    """
+    _, rendering = render_spec(project, stack)
+    shown = project.shown(rendering.stack.folder.rendered)
+    if check:
+        diff = stale(rendering)
+        if diff:
+            console.result(diff.rstrip("\n"))
+            console.note(f"{shown} is stale; infra-orch render {rendering.stack.folder.name} writes it anew")
+            return ExitCode.FAILED
+        console.note(f"{shown} is up to date")
+        return ExitCode.DONE
+    written = write_render(rendering, console)
+    for path in written.written:
+        console.result(f"wrote {shown}/{path}")
+    for path in written.removed:
+        console.result(f"removed {shown}/{path}")
+    if not written.written and not written.removed:
+        console.note(f"{shown} is up to date")
+    return ExitCode.DONE

@@ -1,0 +1,123 @@
+"""Narrow a stack to the units that were asked for, and add those that left the spec and are to go."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from infra_orch.commands.opening import Opened
+from infra_orch.errors import RefusedError, UsageError, nearest
+from infra_orch.graph.graph import Graph
+from infra_orch.record.leftover import LeftOver
+from infra_orch.record.store import Records
+from infra_orch.run.plan import Selection
+from infra_orch.run.prepare import UnitWork, read_files
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for: unit names or globs, tags, and whether what is up- or downstream of them comes along."""
+
+    units: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    with_upstream: bool = False
+    with_downstream: bool = False
+
+
+def chosen_names(opened: Opened, wanted: Wanted) -> frozenset[str]:
+    """Return the names of the nodes that were asked for; all where nothing was.
+
+    Tasks come along where all that they come after is in the run. Raises UsageError where a name fits no unit.
+    """
+    rendered = opened.rendered
+    if not wanted.units and not wanted.tags:
+        return frozenset(rendered.graph.upstream)
+    found: set[str] = set()
+    for pattern in wanted.units:
+        names = fnmatch.filter(rendered.units, pattern)
+        if not names:
+            hint = nearest(pattern, rendered.units) or f"units: {', '.join(rendered.units) or 'none'}"
+            raise UsageError(f'no unit of {rendered.name} is called "{pattern}"', hint=hint)
+        found |= set(names)
+    for tag in wanted.tags:
+        names = [name for name, unit in rendered.units.items() if tag in unit.tags]
+        if not names:
+            tags = {tag for unit in rendered.units.values() for tag in unit.tags}
+            hint = nearest(tag, tags) or f"tags: {', '.join(sorted(tags)) or 'none'}"
+            raise UsageError(f'no unit of {rendered.name} has the tag "{tag}"', hint=hint)
+        found |= set(names)
+    graph = rendered.graph
+    if wanted.with_upstream:
+        found |= graph.closure(found, down=False)
+    if wanted.with_downstream:
+        found |= graph.closure(found, down=True)
+    for name in graph.order():
+        upstream = graph.upstream[name]
+        if name in rendered.tasks and upstream and upstream <= found:
+            found.add(name)
+    return frozenset(found)
+
+
+def select(opened: Opened, wanted: Wanted, kind: str, *, workers: int, left_over: Iterable[LeftOver] = ()) -> Selection:
+    """Return what a run of *kind* works on. *left_over* are units that left the spec and are to be destroyed in it."""
+    rendered = opened.rendered
+    chosen = chosen_names(opened, wanted)
+    tasks = {name for name, task in rendered.tasks.items() if task.on == kind and name in chosen}
+    names = {name for name in chosen if name in rendered.units} | tasks
+    works = {
+        name: UnitWork(unit, read_files(rendered.folder.rendered, unit), destroy=kind == "destroy")
+        for name, unit in rendered.units.items()
+    }
+    units = {name: work for name, work in works.items() if name in names}
+    gone = {item.name: UnitWork(item.unit, item.files, destroy=True) for item in left_over}
+    outside = {
+        upstream: works[upstream]
+        for work in (*units.values(), *gone.values())
+        for upstream in work.unit.needs
+        if upstream in works and (upstream not in units or work.unit.name in gone)
+    }
+    graph = _with_left_over(rendered.graph.only(names), tuple(left_over))
+    return Selection(
+        units={**units, **gone},
+        outside=outside,
+        tasks={name: opened.tasks[name] for name in tasks if name in opened.tasks},
+        graph=graph,
+        kind=kind,
+        regions=opened.regions,
+        workers=workers,
+    )
+
+
+def refuse_orphans(opened: Opened, names: Iterable[str], records: Records) -> None:
+    """Refuse a destroy that would take units away from under others that still exist.
+
+    Raises RefusedError that names them.
+    """
+    going = set(names)
+    known = records.units()
+    standing = sorted(
+        after
+        for name in going
+        for after in opened.rendered.graph.downstream.get(name, ())
+        if after in opened.rendered.units and after not in going and _exists(known.get(after))
+    )
+    if standing:
+        raise RefusedError(
+            f"{standing[0]} still exists and depends on what would be destroyed",
+            hint="--with-downstream destroys it too",
+        )
+
+
+def _exists(record: Mapping[str, object] | None) -> bool:
+    return record is not None and record.get("status") != "destroyed"
+
+
+def _with_left_over(graph: Graph, left_over: tuple[LeftOver, ...]) -> Graph:
+    """Units that left the spec go after what used to depend on them has let go of them, and in reverse among themselves."""
+    gone = {item.name for item in left_over}
+    edges = set(graph.edges)
+    for item in left_over:
+        edges |= {(item.name, first) for first in item.unit.needs if first in gone}
+        edges |= {(after, item.name) for after in item.dependents if after in graph.upstream}
+    return Graph.of((*graph.upstream, *gone), edges)

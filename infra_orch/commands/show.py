@@ -1,0 +1,97 @@
+"""`infra-orch show RUN [UNIT]`: one run in full, or what one unit's commands said in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from infra_orch.console import Console
+from infra_orch.errors import UsageError, UserError
+from infra_orch.project import Project
+from infra_orch.record.store import read_record
+from infra_orch.report.style import safe
+
+_RUN_ID = re.compile(r"[0-9TZa-f-]{4,}")
+
+
+def show(project: Project, run: str, unit: str | None, console: Console) -> int:
+    """Print a run by its id or the beginning of it; `last` is the newest. With *unit*, the logs of that unit.
+
+    Raises UsageError where there is no such run or several, or no such unit in it.
+    """
+    found = _find(project, run)
+    document = read_record(found)
+    if unit is not None:
+        console.result(_logs(project, str(document.get("run_id", document.get("run"))), unit, document))
+    elif console.json:
+        console.document(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        console.result(_lines(document, console))
+    return 0
+
+
+def _find(project: Project, run: str) -> Path:
+    files = {path.parent.name: path for path in (project.scratch / "runs").glob("*/run.json")}
+    for path in project.stacks.glob("**/record/**/runs/*.json"):
+        files.setdefault(path.stem, path)
+    if run == "last" and files:
+        return files[max(files)]
+    if not _RUN_ID.fullmatch(run):
+        raise UsageError(f'"{run}" is not the id of a run', hint="infra-orch history STACK lists them")
+    matches = sorted(name for name in files if name.startswith(run))
+    if len(matches) == 1 or run in matches:
+        return files[run if run in matches else matches[0]]
+    if matches:
+        raise UsageError(f'"{run}" could be {", ".join(matches[:5])}', hint="give more of its id")
+    raise UsageError(f'there is no run "{run}"', hint="infra-orch history STACK lists them; `last` is the newest")
+
+
+def _lines(run: Mapping[str, Any], console: Console) -> Iterator[str]:
+    style = console.style
+    engine = run.get("engine") or {}
+    yield style(f"{run['command']} {run['stack']}: {run['status']}", "bold")
+    yield f"  run     {run.get('run_id') or run.get('run')}" + ("  (sandbox)" if run.get("sandbox") else "")
+    if run.get("at"):
+        yield f"  when    {run['at']}, {run['duration_s']:.0f} s"
+    if run.get("by"):
+        yield f"  who     {safe(str(run['by']), keep_newlines=False)}"
+    yield f"  commit  {run.get('commit') or 'none'}{' (with changes)' if run.get('dirty') else ''}"
+    yield f"  engine  {engine.get('name')} {engine.get('version')}"
+    yield ""
+    for name, node in {**run["units"], **run["tasks"]}.items():
+        yield f"{style(name, 'bold')}: {node['status']}  {style(str(node['duration_s']) + ' s', 'dim')}"
+        for change in node.get("resources") or ():
+            yield f"    {'/'.join(change['actions']):<14} {safe(change['address'], keep_newlines=False)}"
+        if node.get("error"):
+            yield f"    {safe(node['error']['summary'])}"
+            if node["error"].get("log"):
+                yield style(f"    log: {node['error']['log']}", "dim")
+
+
+def _logs(project: Project, run_id: str, unit: str, run: Mapping[str, Any]) -> Iterator[str]:
+    if unit not in run["units"] and unit not in run["tasks"]:
+        raise UsageError(
+            f'run {run_id} has no unit or task "{unit}"', hint=f"it has: {', '.join([*run['units'], *run['tasks']])}"
+        )
+    folder = project.scratch / "runs" / run_id / unit
+    logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime) if folder.is_dir() else []
+    if not logs:
+        raise UserError(f"the logs of {unit} are not on this machine", hint="they stay where the run was made")
+    for log in logs:
+        yield f"── {log.stem} " + "─" * 40
+        yield from (_readable(line) for line in log.read_text(encoding="utf-8", errors="replace").splitlines())
+
+
+def _readable(line: str) -> str:
+    """A line of Terraform's JSON as the sentence in it."""
+    try:
+        entry = json.loads(line) if line.startswith("{") else None
+    except ValueError:
+        entry = None
+    if not isinstance(entry, dict):
+        return safe(line)
+    detail = (entry.get("diagnostic") or {}).get("detail")
+    return safe(str(entry.get("@message", line)) + (f"\n    {detail}" if detail else ""))

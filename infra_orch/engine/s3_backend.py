@@ -1,0 +1,190 @@
+"""The bucket of an S3 backend: whether it is there and lets us in, asked once, before anything is planned.
+
+Terraform asks it too, unit by unit, and its own client tries for minutes where nobody answers. The arguments are those
+of developer.hashicorp.com/terraform/language/backend/s3.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from infra_orch.errors import UnavailableError
+from infra_orch.module.blocks import Value, native_blocks
+from infra_orch.module.cache import keep, recall
+from infra_orch.module.masking import BadSyntaxError
+
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 10, 2
+
+_FOLLOWED = frozenset(
+    {
+        *("bucket", "key", "region", "profile", "access_key", "secret_key", "token"),
+        *("endpoint", "endpoints", "use_path_style", "force_path_style"),
+    }
+)
+_BESIDE_THE_POINT = frozenset(
+    {
+        *("acl", "dynamodb_table", "encrypt", "kms_key_id", "max_retries", "retry_mode", "sse_customer_key"),
+        *(
+            "skip_credentials_validation",
+            "skip_metadata_api_check",
+            "skip_region_validation",
+            "skip_requesting_account_id",
+        ),
+        *("skip_s3_checksum", "use_lockfile", "workspace_key_prefix"),
+    }
+)
+_LOG_IN = "log in (for AWS: aws sso login, or AWS_PROFILE), then run the same command"
+_BAD_CREDENTIALS = {
+    "ExpiredToken": "the cloud credentials have expired",
+    "ExpiredTokenException": "the cloud credentials have expired",
+    "TokenRefreshRequired": "the cloud credentials have expired",
+    "InvalidAccessKeyId": "the cloud credentials are not valid: AWS does not know this access key",
+    "InvalidToken": "the cloud credentials are not valid: AWS does not accept this session token",
+    "SignatureDoesNotMatch": "the cloud credentials are not valid: the secret key does not belong to the access key",
+}
+
+
+def s3_arguments(text: str, cache: Path | None) -> Mapping[str, Value]:
+    """Return the arguments of `backend "s3"` in *text*, a `.tf` file; none where there is no such block in it.
+
+    What was read is kept in the folder *cache* (None: nowhere). A file that is no HCL has none: Terraform says so.
+    """
+    content = text.encode()
+    kept = recall(cache, "s3-backend", content)
+    if isinstance(kept, dict):
+        return kept
+    try:
+        bodies = [block.body for block in native_blocks(text) if block.type == "terraform"]
+    except BadSyntaxError:
+        return {}
+    backends = [backend for body in bodies for backend in _items(body.get("backend"))]
+    arguments = next((_literals(found) for backend in backends if isinstance(found := backend.get("s3"), dict)), {})
+    keep(cache, "s3-backend", content, arguments)
+    return arguments
+
+
+def check_bucket(arguments: Mapping[str, Any]) -> None:
+    """Ask the bucket that *arguments* (as s3_arguments() has them) name for what it holds under the state's key.
+
+    Raises UnavailableError where it does not exist, lies in another region, may not be read, where the credentials are
+    not accepted, and where nobody answers. Where the question itself cannot be put as Terraform would put it (a role to
+    be assumed, credentials that only Terraform knows of), there is no answer, and Terraform finds out by itself.
+    """
+    if not set(arguments) <= _FOLLOWED | _BESIDE_THE_POINT or not isinstance(arguments.get("bucket"), str):
+        return
+    # These take half a second to import.
+    from botocore.exceptions import (  # noqa: PLC0415
+        BotoCoreError,
+        ClientError,
+        ConnectTimeoutError,
+        EndpointConnectionError,
+        ReadTimeoutError,
+    )
+
+    bucket = str(arguments["bucket"])
+    try:
+        answer = _ask(arguments, bucket, str(arguments.get("key", "")))
+    except ClientError as error:
+        _raise_for(error.response.get("Error", {}).get("Code", ""), arguments, bucket)
+    except (EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError) as error:
+        where = _endpoint(arguments) or f"AWS in {arguments.get('region')}"
+        raise UnavailableError(
+            f'the S3 backend does not answer: no connection to {where} for the bucket "{bucket}"',
+            hint="check the network, proxies (HTTPS_PROXY, NO_PROXY) and the backend's region and endpoints",
+        ) from error
+    except (BotoCoreError, ValueError):
+        return
+    else:
+        _check_region(answer, arguments, bucket)
+
+
+def _raise_for(code: str, arguments: Mapping[str, Any], bucket: str) -> None:
+    """Raise UnavailableError for an error code of S3's that says why a bucket cannot be used; others say nothing."""
+    region = arguments.get("region")
+    if code == "NoSuchBucket":
+        place = "" if region == "us-east-1" else f" --create-bucket-configuration LocationConstraint={region}"
+        raise UnavailableError(
+            f'the bucket "{bucket}" of the S3 backend does not exist',
+            hint=f"aws s3api create-bucket --bucket {bucket} --region {region}{place}",
+        )
+    if code in _BAD_CREDENTIALS:
+        raise UnavailableError(f'{_BAD_CREDENTIALS[code]} (S3 backend, bucket "{bucket}")', hint=_LOG_IN)
+    if code in ("AccessDenied", "AllAccessDisabled") and not _may_list_workspaces(arguments, bucket):
+        raise UnavailableError(
+            f'the bucket "{bucket}" of the S3 backend may not be read with these credentials',
+            hint="aws sts get-caller-identity says whose they are; s3:ListBucket on the bucket, and s3:GetObject, "
+            "s3:PutObject and s3:DeleteObject on what is in it, are needed",
+        )
+
+
+def _may_list_workspaces(arguments: Mapping[str, Any], bucket: str) -> bool:
+    """Whether the other thing that Terraform lists may be listed: a policy may allow exactly that."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        _ask(arguments, bucket, str(arguments.get("workspace_key_prefix", "env:")))
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
+def _check_region(answer: Mapping[str, Any], arguments: Mapping[str, Any], bucket: str) -> None:
+    """boto3 follows a bucket to its region, Terraform does not."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    actual, region = headers.get("x-amz-bucket-region"), arguments.get("region")
+    if actual and region and actual != region and not _endpoint(arguments):
+        raise UnavailableError(
+            f'the bucket "{bucket}" of the S3 backend is in {actual}, and the stack says {region}',
+            hint=f'S3Backend(bucket="{bucket}", region="{actual}", …)',
+        )
+
+
+def _ask(arguments: Mapping[str, Any], bucket: str, prefix: str) -> Mapping[str, Any]:
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    session = boto3.session.Session(
+        profile_name=arguments.get("profile"),
+        aws_access_key_id=arguments.get("access_key"),
+        aws_secret_access_key=arguments.get("secret_key"),
+        aws_session_token=arguments.get("token"),
+        region_name=arguments.get("region"),
+    )
+    path_style = arguments.get("use_path_style") or arguments.get("force_path_style")
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"total_max_attempts": ATTEMPTS},
+        s3={"addressing_style": "path" if path_style else "auto"},
+    )
+    client = session.client("s3", endpoint_url=_own_endpoint(arguments), config=config)
+    answer: Mapping[str, Any] = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+    return answer
+
+
+def _own_endpoint(arguments: Mapping[str, Any]) -> str | None:
+    endpoints = arguments.get("endpoints")
+    own = endpoints.get("s3") if isinstance(endpoints, Mapping) else None
+    # AWS_S3_ENDPOINT is Terraform's own, and boto3 does not know it; both know the other two.
+    return own or arguments.get("endpoint") or os.environ.get("AWS_S3_ENDPOINT") or None
+
+
+def _endpoint(arguments: Mapping[str, Any]) -> str | None:
+    named = (os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+    return _own_endpoint(arguments) or next(filter(None, named), None)
+
+
+def _items(value: Value) -> list[dict[str, Value]]:
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
+
+
+def _literals(value: Mapping[str, Value]) -> dict[str, Any]:
+    """The arguments that JSON can hold. A backend has no others: Terraform takes no expressions there."""
+    return {
+        key: _literals(item) if isinstance(item, dict) else item
+        for key, item in value.items()
+        if item is None or isinstance(item, (str, int, float, bool, list, dict))
+    }

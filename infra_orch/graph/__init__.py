@@ -1,0 +1,1 @@
+"""What depends on what: a graph of names that knows nothing of stacks."""

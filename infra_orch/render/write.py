@@ -1,0 +1,253 @@
+"""Bring the rendered folder of a stack up to date, and say what in it is stale."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infra_orch.errors import SpecError, UserError, Where
+from infra_orch.files import write_if_different
+from infra_orch.project import StackFolder
+from infra_orch.render.index import KeptUnit, RenderedStack, digest, index_of, read_index, to_json
+from infra_orch.render.neighbours import shared_state_problems
+from infra_orch.render.unit import Templates, render_backend, render_unit
+from infra_orch.spec.check import CheckedStack
+
+_OURS = "# Rendered by infra-orch"
+LOCK_FILE = ".terraform.lock.hcl"
+INDEX = "stack.json"
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A stack rendered in memory: its index, and the text of every file by its path below `rendered/`."""
+
+    stack: RenderedStack
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What write() did: paths below `rendered/`. *kept* are in the way of nothing, but are not ours to remove."""
+
+    written: tuple[str, ...]
+    removed: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def render_stack(checked: CheckedStack) -> Rendering:
+    """Render every unit of a checked stack, in memory.
+
+    Raises SpecError for an error in a template of the user's, and where states would be shared with another stack.
+    """
+    templates = Templates(checked.folder)
+    problems = list(templates.problems())
+    if problems:
+        raise SpecError(problems)
+    units = {name: render_unit(unit, checked, templates) for name, unit in sorted(checked.units.items())}
+    former = {
+        name: render_backend(checked, unit, unit.unit.formerly, templates)
+        for name, unit in checked.units.items()
+        if unit.unit.formerly
+    }
+    problems = list(shared_state_problems(checked, {name: files["backend.tf"] for name, files in units.items()}))
+    if problems:
+        project = checked.folder.project
+        raise SpecError(replace(found, where=found.where and project.shown_where(found.where)) for found in problems)
+    stack = index_of(checked, units, former)
+    files = {f"{unit}/{name}": text for unit, texts in units.items() for name, text in texts.items()}
+    return Rendering(stack, {**files, INDEX: to_json(stack)})
+
+
+def with_kept(rendering: Rendering, kept: Mapping[str, KeptUnit]) -> Rendering:
+    """Return *rendering* with units that left the spec: the files that they have stay, and the index names them."""
+    folder = rendering.stack.folder
+    stack = replace(rendering.stack, left_over=dict(sorted(kept.items())))
+    files = {
+        f"{name}/{file}": _read(folder.rendered / name / file)
+        for name, unit in kept.items()
+        for file in (*unit.unit.files, LOCK_FILE)
+        if (folder.rendered / name / file).is_file()
+    }
+    return Rendering(stack, {**files, **rendering.files, INDEX: to_json(stack)})
+
+
+def forget_kept(folder: StackFolder, names: set[str]) -> None:
+    """Remove the kept files of units that are destroyed now. Raises UserError where they cannot be removed."""
+    stack = _index_before(folder)
+    if stack is None or not names & stack.left_over.keys():
+        return
+    files = {
+        f"{name}/{file}": _read(folder.rendered / name / file)
+        for name, unit in stack.units.items()
+        for file in unit.files
+    }
+    left = {name: kept for name, kept in stack.left_over.items() if name not in names}
+    write(with_kept(Rendering(stack, files), left))
+
+
+def write(rendering: Rendering) -> Written:
+    """Write what differs, each file atomically and the index last, and remove what is rendered no more.
+
+    A file that is not ours (it carries no header of ours, and is not what the index before names) is never touched:
+    where it is in the way, UserError is raised and nothing is written; elsewhere it is kept, and named in the result.
+    Raises UserError, too, where the folder leads out of the project or cannot be written.
+    """
+    folder = rendering.stack.folder
+    _check_places(rendering)
+    ours = _digests(folder)
+    foreign = [path for path in rendering.files if _in_the_way(folder.rendered / path, rendering.files[path], ours)]
+    if foreign:
+        shown = folder.project.shown(folder.rendered / foreign[0])
+        more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
+        raise UserError(
+            f"{shown}{more} was not rendered by infra-orch, and is where a rendered file belongs",
+            hint=f"move it away; what is to be in it comes from {folder.project.shown(folder.spec)}",
+            where=Where(shown),
+        )
+    written = [path for path, text in rendering.files.items() if _write(folder, path, text)]
+    removed, kept = _remove_stale(rendering, ours)
+    return Written(tuple(written), tuple(removed), tuple(kept))
+
+
+def stale(rendering: Rendering) -> str:
+    """Return a unified diff from what lies in the rendered folder to what the spec says; empty where they agree."""
+    folder = rendering.stack.folder
+    shown = folder.project.shown(folder.rendered)
+    ours = _digests(folder)
+    texts = dict(rendering.files)
+    texts |= {_below(path, folder): "" for path in _left_behind(rendering) if _is_ours(path, rendering, ours)}
+    parts: list[str] = []
+    for path, text in sorted(texts.items()):
+        parts += difflib.unified_diff(
+            _lines(_read(folder.rendered / path)), _lines(text), f"a/{shown}/{path}", f"b/{shown}/{path}"
+        )
+    return "".join(parts)
+
+
+def _check_places(rendering: Rendering) -> None:
+    """Every folder that is written to is a real one, at its place within the project."""
+    folder = rendering.stack.folder
+    rendered = folder.rendered.resolve()
+    if not rendered.is_relative_to(folder.project.root):
+        raise UserError(f"{folder.project.shown(folder.rendered)} is a link that leads out of the project")
+    for name in {path.partition("/")[0] for path in rendering.files if "/" in path}:
+        place = folder.rendered / name
+        if place.resolve() != rendered / name:
+            raise UserError(f"{folder.project.shown(place)} is a link, and a folder is wanted", hint="remove the link")
+
+
+def _in_the_way(path: Path, text: str, ours: Mapping[str, str]) -> bool:
+    if path.name == INDEX or not path.exists():
+        return False
+    if path.is_dir():
+        return True
+    found = _bytes(path)
+    # An empty file has nothing to lose; a loss of power leaves one where a file was being written.
+    return bool(found) and found != text.encode() and not _has_header(path) and not _unchanged(path, ours)
+
+
+def _write(folder: StackFolder, path: str, text: str) -> bool:
+    with _clear_errors(folder, folder.rendered / path):
+        return write_if_different(folder.rendered / path, text, durable=False)
+
+
+@contextlib.contextmanager
+def _clear_errors(folder: StackFolder, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        shown = folder.project.shown(path)
+        raise UserError(f"{shown} cannot be written: {error.strerror}", where=Where(shown)) from error
+
+
+def _remove_stale(rendering: Rendering, ours: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    folder = rendering.stack.folder
+    removed, kept = [], []
+    for path in _left_behind(rendering):
+        if _is_ours(path, rendering, ours):
+            with _clear_errors(folder, path):
+                path.unlink()
+            removed.append(path)
+        else:
+            kept.append(_below(path, folder))
+    for place in sorted({path.parent for path in removed}):
+        rest = sorted(place.iterdir())
+        if not rest:
+            place.rmdir()
+        elif place.name not in _units(rendering):
+            kept += [_below(path, folder) for path in rest if _below(path, folder) not in kept]
+    return [_below(path, folder) for path in removed], kept
+
+
+def _left_behind(rendering: Rendering) -> Iterator[Path]:
+    """The files below rendered/ that are not of this rendering, the units' own lock files aside."""
+    folder, units = rendering.stack.folder, _units(rendering)
+    for path in sorted(folder.rendered.glob("*/*")):
+        own_lock = path.name == LOCK_FILE and path.parent.name in units
+        if not own_lock and _below(path, folder) not in rendering.files and (path.is_file() or path.is_symlink()):
+            yield path
+
+
+def _is_ours(path: Path, rendering: Rendering, ours: Mapping[str, str]) -> bool:
+    if path.name == LOCK_FILE and path.parent.name not in _units(rendering):
+        # Terraform's own, beside files of ours: it goes with them.
+        beside = [other for other in path.parent.glob("*.tf") if not _has_header(other) and not _unchanged(other, ours)]
+        return not beside
+    return _has_header(path) or _unchanged(path, ours)
+
+
+def _units(rendering: Rendering) -> set[str]:
+    return {*rendering.stack.units, *rendering.stack.left_over}
+
+
+def _index_before(folder: StackFolder) -> RenderedStack | None:
+    """The index that lies in the folder; None where it cannot be read."""
+    try:
+        return read_index(folder)
+    except UserError:
+        return None
+
+
+def _digests(folder: StackFolder) -> dict[str, str]:
+    """What the index that lies in the folder says of its files, by absolute path."""
+    stack = _index_before(folder)
+    if stack is None:
+        return {}
+    units = [*stack.units.values(), *(kept.unit for kept in stack.left_over.values())]
+    return {str(folder.rendered / unit.name / file): known for unit in units for file, known in unit.files.items()}
+
+
+def _unchanged(path: Path, ours: Mapping[str, str]) -> bool:
+    known = ours.get(str(path))
+    return known is not None and digest(_bytes(path)) == known
+
+
+def _has_header(path: Path) -> bool:
+    return _bytes(path).startswith(_OURS.encode())
+
+
+def _below(path: Path, folder: StackFolder) -> str:
+    return path.relative_to(folder.rendered).as_posix()
+
+
+def _lines(text: str) -> list[str]:
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n\\ No newline at end of file\n"
+    return lines
+
+
+def _read(path: Path) -> str:
+    return _bytes(path).decode("utf-8", errors="replace")
+
+
+def _bytes(path: Path) -> bytes:
+    """The content of a file; nothing where there is none or it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,1 @@
+"""What people and programs see, made from outcomes and records only."""

@@ -1,0 +1,38 @@
+"""The one document that `--json` prints, for plan, apply and destroy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from infra_orch.record.record import RunFacts, node_json, task_json
+from infra_orch.run.outcome import Outcome
+
+SCHEMA = 1
+SCHEMA_ID = "urn:infra-orch:schema:run-document:1"
+
+
+def document(outcomes: Mapping[str, Outcome], facts: RunFacts, *, status: str, left_over: list[str]) -> dict[str, Any]:
+    """Return the document of a run. *left_over* are units that left the spec and still exist."""
+    return {
+        "$schema": SCHEMA_ID,
+        "schema": SCHEMA,
+        "run_id": facts.run_id,
+        "stack": facts.stack,
+        "command": facts.command,
+        "status": status,
+        "duration_s": round(facts.duration, 2),
+        "sandbox": facts.sandbox,
+        "commit": facts.commit,
+        "dirty": facts.dirty,
+        "engine": {"name": facts.engine, "version": facts.engine_version},
+        "units": {name: node_json(outcome) for name, outcome in outcomes.items() if not outcome.is_task},
+        "tasks": {name: task_json(outcome) for name, outcome in outcomes.items() if outcome.is_task},
+        "left_over": left_over,
+    }
+
+
+def text(document: Mapping[str, Any]) -> str:
+    """Return a document as text."""
+    return json.dumps(document, indent=2, ensure_ascii=False, default=str)

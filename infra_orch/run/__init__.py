@@ -1,0 +1,1 @@
+"""What happened: plan, apply and destroy over a graph, as outcomes."""

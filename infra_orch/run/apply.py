@@ -1,0 +1,157 @@
+"""The apply phase of a run: what was planned is done, in order, and nothing that the preview did not show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from infra_orch.errors import RefusedError
+from infra_orch.graph.graph import Graph
+from infra_orch.run.compare import beyond_preview
+from infra_orch.run.context import RunContext
+from infra_orch.run.outcome import Basis, Counts, Failure, Outcome, Status
+from infra_orch.run.plan import Preview, Selection, outputs_before, run_graph, skipped_task
+from infra_orch.run.prepare import UnitWork
+from infra_orch.run.tasks import run_task
+from infra_orch.run.unit import PLAN_FILE, Planned, apply_unit, plan_unit, saved_plan
+from infra_orch.run.values import same_values
+
+REPLAN_FILE = "replan"
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What may be done beyond the preview. *unseen* is asked with a plan that the preview could not show or that
+    differs from it, and what is beyond; it says whether to go on. It may be called from several threads.
+    """
+
+    unseen: Callable[[Planned, list[str]], bool]
+
+
+def apply(selection: Selection, context: RunContext, preview: Preview, consent: Consent) -> dict[str, Planned]:
+    """Apply what *preview* showed. Returns what became of every node by name, with its outputs.
+
+    Destroys go in reverse order. What failed blocks what comes after it and nothing else.
+    """
+    actual: dict[str, Planned] = {}
+    order = apply_order(selection)
+
+    def work(name: str) -> Outcome:
+        if name in selection.units:
+            actual[name] = _apply(selection.units[name], context, preview, actual, consent)
+            return actual[name].outcome
+        if name not in selection.tasks:
+            return skipped_task(name)
+        if selection.kind == "destroy":
+            # Of what it comes after nothing is left, and what it comes before is still there: it is given both.
+            related = selection.graph.closure([name], down=True) | selection.graph.closure([name], down=False)
+            known = {unit: preview.nodes[unit].outputs for unit in sorted(related) if unit in selection.units}
+        else:
+            known = outputs_before(name, order, actual)
+        return run_task(selection.tasks[name], context, known, selection.regions)
+
+    outcomes = run_graph(
+        selection,
+        work,
+        context,
+        lets_on=lambda outcome: outcome.status.lets_on,
+        graph=order,
+        phase=selection.kind,
+    )
+    return {
+        name: replace(actual.get(name, Planned(outcome, {})), outcome=outcome) for name, outcome in outcomes.items()
+    }
+
+
+def apply_order(selection: Selection) -> Graph:
+    """The order of an apply. In a destroy units go the other way round, and tasks where they were declared to be:
+    after what they come after is gone, before what they come before goes.
+
+    Raises RefusedError where that is a circle.
+    """
+    if selection.kind != "destroy":
+        return selection.graph
+    units = selection.units
+    edges = ((b, a) if a in units and b in units else (a, b) for a, b in selection.graph.edges)
+    order = Graph.of(selection.graph.upstream, edges)
+    if cycle := order.cycle():
+        raise RefusedError(
+            f"the tasks of this destroy cannot be put into an order: {' -> '.join(cycle)}",
+            hint="a destroy takes units away in reverse order; look at after= and before= of these tasks",
+        )
+    return order
+
+
+def _apply(
+    work: UnitWork,
+    context: RunContext,
+    preview: Preview,
+    actual: Mapping[str, Planned],
+    consent: Consent,
+) -> Planned:
+    planned = preview.nodes[work.unit.name]
+    if not planned.outcome.status.lets_on and planned.outcome.status is not Status.DEFERRED:
+        return planned
+    if work.destroy or promises_kept(work, planned, preview, actual):
+        if planned.outcome.status is Status.UNCHANGED:
+            return planned
+        return apply_unit(work, context, planned)
+    return _replan(work, context, planned, actual, preview, consent)
+
+
+def promises_kept(work: UnitWork, planned: Planned, preview: Preview, actual: Mapping[str, Planned]) -> bool:
+    """Whether the saved plan may be applied: its inputs are still what they were, or what had been promised."""
+    if planned.outcome.basis is Basis.UNKNOWN:
+        return False
+    return all(
+        upstream not in actual or same_values(preview.nodes[upstream].outputs, actual[upstream].outputs, names)
+        for upstream, names in work.unit.needs.items()
+    )
+
+
+def _replan(
+    work: UnitWork,
+    context: RunContext,
+    planned: Planned,
+    actual: Mapping[str, Planned],
+    preview: Preview,
+    consent: Consent,
+) -> Planned:
+    name = work.unit.name
+    outputs = {
+        upstream: actual[upstream].outputs if upstream in actual else preview.outside.get(upstream, {})
+        for upstream in work.unit.needs
+    }
+    again = plan_unit(work, context, outputs, keep_as=REPLAN_FILE)
+    if again.outcome.status is not Status.PLANNED:
+        return again
+    if again.upstream is None or again.upstream.holds_unknown:
+        failure = Failure(f"still waits for {', '.join(again.outcome.unknown_inputs)}", kind="deferred")
+        return replace(again, outcome=replace(again.outcome, status=Status.DEFERRED, failure=failure))
+    if work.unit.protect and any(change.destroys for change in again.outcome.resources):
+        failure = Failure(f"{name} is protected, and its plan would now destroy something", kind="protected")
+        return replace(again, outcome=replace(again.outcome, status=Status.REFUSED, failure=failure))
+    deferred = planned.outcome.status is Status.DEFERRED
+    if deferred:
+        beyond = [f"{change.address}: {' and '.join(change.actions)}" for change in again.outcome.resources]
+    else:
+        beyond = beyond_preview(saved_plan(context, name, PLAN_FILE), saved_plan(context, name, REPLAN_FILE))
+    beyond = [context.redactor.text(line) for line in beyond]
+    if beyond and not consent.unseen(again, beyond):
+        return _unseen(again, beyond, deferred=deferred)
+    return apply_unit(work, context, again, plan=REPLAN_FILE)
+
+
+def _unseen(again: Planned, beyond: list[str], *, deferred: bool) -> Planned:
+    what = "its plan could not be shown before" if deferred else "its plan does more than the preview showed"
+    failure = Failure(
+        f"{what}: {beyond[0]}" + (f" (and {len(beyond) - 1} more)" if len(beyond) > 1 else ""),
+        "\n".join(beyond),
+        "run the same command again to see it and say yes, or allow it beforehand with --allow-unseen",
+        kind="unseen",
+    )
+    status = Status.DEFERRED if deferred else Status.REFUSED
+    return replace(
+        again,
+        outcome=replace(again.outcome, status=status, failure=failure, resources=(), counts=Counts()),
+    )

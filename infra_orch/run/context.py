@@ -1,0 +1,64 @@
+"""What every unit of a run shares: the engine, its environment, where logs and work folders lie, who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra_orch.engine.engine import Engine
+from infra_orch.engine.providers import ProviderCache
+from infra_orch.process import Supervisor
+from infra_orch.redact import Redactor
+from infra_orch.render.index import RenderedStack, RenderedUnit
+from infra_orch.run.journal import Journal
+from infra_orch.run.progress import Progress
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """The emulator that a run is turned to: its URL, the file that turns a unit to it
+    (given a state's path), where states go, what an initialised folder holds
+    that it cannot keep from the world, and what it says of an error that is the emulator's own limit.
+    """
+
+    url: str
+    override: Callable[[RenderedUnit, str], str]
+    state: Path
+    guard: Callable[[Path], list[str]]
+    reason: Callable[[str], str | None]
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What every unit of a run shares. Values only; what can change is behind the supervisor, journal and redactor.
+
+    *environment* is the scrubbed environment that Terraform runs in. *work* is the folder of the units' work folders,
+    *logs* the folder of the run's logs. *inherit* are descriptors that children keep open (the stack's lock).
+    """
+
+    run_id: str
+    stack: RenderedStack
+    engine: Engine
+    environment: Mapping[str, str]
+    init_environment: Mapping[str, str]
+    providers: ProviderCache
+    supervisor: Supervisor
+    journal: Journal
+    redactor: Redactor
+    work: Path
+    run_folder: Path
+    progress: Progress = field(default_factory=Progress)
+    sandbox: Sandbox | None = None
+    lock_timeout: str = "0s"
+    lock_platforms: tuple[str, ...] = ()
+    keep_lock_files: bool = True
+    inherit: tuple[int, ...] = ()
+
+    def log(self, node: str, step: str) -> Path:
+        """The log file of a step of a node."""
+        return self.run_folder / node / f"{step}.log"
+
+    def shown(self, path: Path) -> str:
+        """*path* as the user knows it."""
+        return self.stack.folder.project.shown(path)

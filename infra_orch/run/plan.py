@@ -1,0 +1,198 @@
+"""The plan phase of a run: every selected unit planned, in order, with truthful values from its upstreams."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from infra_orch.errors import InterruptedRun, UserError
+from infra_orch.graph.graph import Graph
+from infra_orch.run.context import RunContext
+from infra_orch.run.executor import ThreadExecutor
+from infra_orch.run.outcome import Failure, Outcome, Status
+from infra_orch.run.outputs import read_outputs
+from infra_orch.run.prepare import UnitWork
+from infra_orch.run.schedule import walk
+from infra_orch.run.tasks import run_task
+from infra_orch.run.terraform import StepError
+from infra_orch.run.unit import Planned, plan_unit
+from infra_orch.run.values import Output
+from infra_orch.spec.stack import Task
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a run works on: units and tasks by name, and the order among them.
+
+    *outside*: upstream units that are not part of the run, whose outputs are read from their states.
+    *tasks*: functions by name; a task node without one is skipped, since a run from rendered files evaluates no Python.
+    *kind* is `plan`, `apply` or `destroy`. *regions* are variables for tasks, of the region that the provider works in.
+    """
+
+    units: Mapping[str, UnitWork]
+    outside: Mapping[str, UnitWork]
+    tasks: Mapping[str, Task]
+    graph: Graph
+    kind: str
+    regions: Mapping[str, str]
+    workers: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a plan phase showed: every node by name, and what is known of the outputs of units outside the run."""
+
+    nodes: Mapping[str, Planned]
+    outside: Mapping[str, Mapping[str, Output]]
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """The outcomes by name."""
+        return {name: planned.outcome for name, planned in self.nodes.items()}
+
+
+def plan(selection: Selection, context: RunContext) -> Preview:
+    """Plan every unit of the selection, and run its tasks where the run is a plan."""
+    planned: dict[str, Planned] = {}
+    outside = OutsideOutputs(selection, context)
+
+    def work(name: str) -> Outcome:
+        if name in selection.units:
+            planned[name] = _plan_unit(selection, context, name, planned, outside)
+        else:
+            planned[name] = Planned(_plan_task(name, selection, context, planned), {})
+        return planned[name].outcome
+
+    outcomes = run_graph(selection, work, context, phase="plan", lets_on=_lets_preview_on)
+    nodes = {name: planned.get(name, Planned(outcome, {})) for name, outcome in outcomes.items()}
+    return Preview(nodes, outside.known)
+
+
+def _plan_unit(
+    selection: Selection, context: RunContext, name: str, planned: Mapping[str, Planned], outside: OutsideOutputs
+) -> Planned:
+    work = selection.units[name]
+    # Where a unit that left the spec is destroyed in the middle of an apply, it reads what its upstreams are now.
+    in_run = planned if not work.destroy or selection.kind == "destroy" else {}
+    values: dict[str, Mapping[str, Output]] = {}
+    for upstream in work.unit.needs:
+        if upstream in in_run:
+            values[upstream] = in_run[upstream].outputs
+            continue
+        context.progress.started(name, "read")
+        known = outside.outputs(upstream)
+        if isinstance(known, Failure):
+            status = Status.CANCELLED if known.kind == "cancelled" else Status.FAILED
+            return Planned(Outcome(name, status, failure=known, destroys_unit=work.destroy), {})
+        values[upstream] = known
+    return _protected(work, plan_unit(work, context, values))
+
+
+def run_graph(
+    selection: Selection,
+    work: Callable[[str], Outcome],
+    context: RunContext,
+    *,
+    lets_on: Callable[[Outcome], bool],
+    graph: Graph | None = None,
+    phase: str = "read",
+) -> dict[str, Outcome]:
+    """Walk the selection's graph (or *graph*) on as many threads as the selection allows, and tell of it.
+
+    Every node's outcome is told once, as soon as it is known; *phase* is what the walk is called there.
+    """
+    walked = graph or selection.graph
+    context.redactor.keep(walked.upstream)
+    told: set[str] = set()
+
+    def tell(outcome: Outcome) -> Outcome:
+        told.add(outcome.name)
+        context.progress.finished(outcome, phase)
+        return outcome
+
+    def guarded(name: str) -> Outcome:
+        try:
+            return tell(work(name))
+        except Exception as error:  # noqa: BLE001 - a defect met at one node must not lose what becomes of the others
+            where = "".join(traceback.format_exception(error))
+            failure = Failure(f"a defect of infra-orch: {type(error).__name__}: {error}", where, kind="defect")
+            return tell(Outcome(name, Status.FAILED, failure=failure, is_task=name not in selection.units))
+
+    pool: ThreadExecutor[Outcome] = ThreadExecutor(selection.workers)
+    with context.progress.phase(phase, walked.upstream), contextlib.closing(pool):
+        outcomes = walk(walked, guarded, pool, stopping=lambda: context.supervisor.stopping, lets_on=lets_on)
+        for name, outcome in outcomes.items():
+            if name not in told:
+                tell(outcome)
+    return outcomes
+
+
+class OutsideOutputs:
+    """Outputs of upstream units that are not part of the run, each read from its state at most once."""
+
+    def __init__(self, selection: Selection, context: RunContext) -> None:
+        self._selection = selection
+        self._context = context
+        self._read: dict[str, Mapping[str, Output] | Failure] = {}
+        self._locks = {name: threading.Lock() for name in selection.outside}
+
+    @property
+    def known(self) -> dict[str, Mapping[str, Output]]:
+        """What could be read."""
+        return {name: found for name, found in self._read.items() if not isinstance(found, Failure)}
+
+    def outputs(self, name: str) -> Mapping[str, Output] | Failure:
+        """The outputs of *name*; none where it was never applied; a failure where its state cannot be read."""
+        with self._locks[name]:
+            if name not in self._read:
+                try:
+                    self._read[name] = read_outputs(self._selection.outside[name], self._context)
+                except StepError as error:
+                    self._read[name] = replace(error.failure, summary=f"{name}: {error.failure.summary}")
+                except InterruptedRun as error:
+                    self._read[name] = Failure(str(error), kind="cancelled")
+                except (UserError, OSError, ValueError) as error:
+                    self._read[name] = Failure(f"{name}: its outputs cannot be read: {error}")
+            return self._read[name]
+
+
+def _lets_preview_on(outcome: Outcome) -> bool:
+    """A preview goes on below a deferred or refused unit: what is there depends on values that nobody knows yet."""
+    return outcome.status.lets_on or outcome.status in (Status.DEFERRED, Status.REFUSED)
+
+
+def _plan_task(name: str, selection: Selection, context: RunContext, planned: Mapping[str, Planned]) -> Outcome:
+    task = selection.tasks.get(name)
+    if task is None:
+        return skipped_task(name)
+    if task.on == "plan":
+        return run_task(task, context, outputs_before(name, selection.graph, planned), selection.regions)
+    return Outcome(name, Status.PLANNED, is_task=True)
+
+
+def outputs_before(task: str, graph: Graph, known: Mapping[str, Planned]) -> dict[str, Mapping[str, Output]]:
+    """The outputs of the units that *task* comes after in *graph*, directly or not, by unit."""
+    before = graph.closure([task], down=False)
+    return {unit: known[unit].outputs for unit in sorted(before) if unit in known}
+
+
+def skipped_task(name: str) -> Outcome:
+    """The outcome of a task that a run from rendered files cannot run."""
+    reason = Failure("a run from rendered files evaluates no Python, so it runs no task", kind="skipped")
+    return Outcome(name, Status.SKIPPED, failure=reason, is_task=True)
+
+
+def _protected(work: UnitWork, planned: Planned) -> Planned:
+    doomed = [change.address for change in planned.outcome.resources if change.destroys]
+    if not work.unit.protect or not doomed:
+        return planned
+    failure = Failure(
+        f"{work.unit.name} is protected, and {doomed[0]} would be destroyed"
+        + (f" (and {len(doomed) - 1} more)" if len(doomed) > 1 else ""),
+        hint=f"take protect=True from it at {work.unit.where} if that is meant",
+        kind="protected",
+    )
+    return replace(planned, outcome=replace(planned.outcome, status=Status.REFUSED, failure=failure))

@@ -1,0 +1,173 @@
+"""Make a unit's work folder ready: its files, its upstream values, its providers and modules (init)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infra_orch.engine import command
+from infra_orch.engine.providers import UnitToInit
+from infra_orch.errors import UnavailableError
+from infra_orch.files import private_folder, write_atomically, write_if_different
+from infra_orch.render.hcl import VARIABLE_PREFIX
+from infra_orch.render.index import RenderedUnit
+from infra_orch.render.write import LOCK_FILE
+from infra_orch.run.context import RunContext
+from infra_orch.run.terraform import StepError, invoke
+from infra_orch.run.values import UPSTREAM_FILE, Upstream
+
+SANDBOX_FILE = "infra_orch_sandbox_override.tf"
+_OURS = frozenset({"backend.tf", UPSTREAM_FILE, SANDBOX_FILE})
+_INIT_MARK = ".infra-orch-init"
+
+
+@dataclass(frozen=True)
+class UnitWork:
+    """A unit to be worked on: as it was rendered, and the text of its files. *destroy*: it is to go."""
+
+    unit: RenderedUnit
+    files: Mapping[str, str]
+    destroy: bool = False
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A work folder in which Terraform can run, and the variables that its environment needs (secrets among them)."""
+
+    folder: Path
+    variables: Mapping[str, str]
+
+
+def read_files(folder: Path, unit: RenderedUnit) -> dict[str, str]:
+    """Read the rendered files of a unit, its dependency lock file included where it has one."""
+    names = [*unit.files, *([LOCK_FILE] if (folder / unit.name / LOCK_FILE).is_file() else [])]
+    return {name: (folder / unit.name / name).read_text(encoding="utf-8") for name in names}
+
+
+def prepare(work: UnitWork, context: RunContext, upstream: Upstream, *, former: bool = False) -> Ready:
+    """Bring the work folder of a unit up to date, and run init where something that init reads has changed.
+
+    *former*: on the state that the unit had under its former name. Raises StepError where init fails or an environment
+    variable that the unit reads is not set.
+    """
+    folder = private_folder(context.work / work.unit.name)
+    _write_files(work, context, folder)
+    put_backend(work, context, folder, former=former)
+    write_upstream(folder, upstream)
+    ready = Ready(folder, {**_environment_values(work.unit, context), **upstream.variables})
+    mark = folder / _INIT_MARK
+    if not (folder / ".terraform").is_dir() or _read(mark) != init_fingerprint(work, context, folder):
+        initialise(work, context, ready)
+    return ready
+
+
+def put_backend(work: UnitWork, context: RunContext, folder: Path, *, former: bool) -> bool:
+    """Write the backend of a unit, or of its former name, into *folder*; in the sandbox over it. Whether it changed."""
+    unit = work.unit
+    name = unit.formerly if former and unit.formerly else unit.name
+    text = unit.former_backend if former and unit.former_backend else work.files["backend.tf"]
+    changed = write_if_different(folder / "backend.tf", text, mode=0o600)
+    if context.sandbox:
+        state = os.path.relpath(context.sandbox.state / f"{name}.tfstate", folder)
+        changed |= write_if_different(folder / SANDBOX_FILE, context.sandbox.override(unit, state), mode=0o600)
+    return changed
+
+
+def prepare_backend(work: UnitWork, context: RunContext, *, former: bool = False) -> Path:
+    """Make a folder ready from which a unit's state can be read: its backend alone, so that no provider is needed.
+
+    It lies beside the unit's work folder, so that both can be used at once. Raises StepError where init fails.
+    """
+    name = work.unit.name
+    bare = UnitWork(replace(work.unit, providers=()), work.files)
+    folder = private_folder(context.work / f"{name}.{'former-' if former else ''}state")
+    changed = put_backend(bare, context, folder, former=former)
+    if changed or not (folder / ".terraform").is_dir():
+        argv = command.init(context.engine, reconfigure=True)
+        invoke(context, name, "state", argv, folder, context.init_environment).check()
+    return folder
+
+
+def initialise(work: UnitWork, context: RunContext, ready: Ready) -> None:
+    """Run init. The lock file that Terraform then has goes beside the rendered files, to be committed."""
+    folder = ready.folder
+    mark = folder / _INIT_MARK
+    mark.unlink(missing_ok=True)
+    name, log = work.unit.name, context.log(work.unit.name, "init")
+    context.progress.started(name, "init", log)
+    try:
+        context.providers.prepare(UnitToInit(name, folder, work.unit.required, context.init_environment, log))
+    except UnavailableError as error:
+        raise StepError(error.summary, hint=error.hint, log=context.shown(log), kind="registry") from error
+    argv = command.init(context.engine, reconfigure=True)
+    invoke(context, name, "init", argv, folder, context.init_environment).check()
+    if context.sandbox and (outward := context.sandbox.guard(folder)):
+        raise StepError(f"the sandbox cannot keep this from the world: {'; '.join(outward)}", kind="refused")
+    if context.lock_platforms and (folder / LOCK_FILE).is_file():
+        mirror = next(iter(context.providers.config.local_mirrors()), None)
+        lock_argv = command.providers_lock(context.engine, context.lock_platforms, fs_mirror=mirror)
+        invoke(context, name, "init", lock_argv, folder, context.init_environment).check()
+    lock = _read(folder / LOCK_FILE)
+    if lock and context.keep_lock_files and not work.destroy:
+        write_if_different(context.stack.folder.rendered / work.unit.name / LOCK_FILE, lock)
+    write_atomically(mark, init_fingerprint(work, context, folder), mode=0o600)
+
+
+def write_upstream(folder: Path, upstream: Upstream) -> None:
+    """Write the file of upstream values, or take it away where the unit needs none."""
+    path = folder / UPSTREAM_FILE
+    if upstream.text:
+        write_if_different(path, upstream.text, mode=0o600)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def init_fingerprint(work: UnitWork, context: RunContext, folder: Path) -> str:
+    """A digest of all that init reads: backend, providers, module calls, local modules, lock file, engine."""
+    digest = hashlib.sha256(f"{context.engine.name} {context.engine.version}\n".encode())
+    for name in sorted({*work.files, SANDBOX_FILE, LOCK_FILE}):
+        digest.update(f"{name}\n{_read(folder / name)}\n".encode())
+    module = context.stack.folder.project.root / work.unit.module
+    if module.is_dir():
+        for path in sorted(module.rglob("*.tf")):
+            digest.update(path.relative_to(module).as_posix().encode() + b"\n" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _write_files(work: UnitWork, context: RunContext, folder: Path) -> None:
+    wanted = {name: text for name, text in work.files.items() if name not in (LOCK_FILE, "backend.tf")}
+    for name, text in wanted.items():
+        write_if_different(folder / name, text, mode=0o600)
+    if LOCK_FILE in work.files:
+        write_if_different(folder / LOCK_FILE, work.files[LOCK_FILE], mode=0o600)
+    elif not context.sandbox and context.keep_lock_files:
+        # Whoever took the committed lock file away wants the providers to be chosen anew.
+        (folder / LOCK_FILE).unlink(missing_ok=True)
+    for path in folder.glob("*.tf"):
+        if path.name not in {*wanted, *_OURS}:
+            path.unlink()
+
+
+def _environment_values(unit: RenderedUnit, context: RunContext) -> dict[str, str]:
+    missing = [name for name in unit.variables if name not in os.environ]
+    if missing:
+        raise StepError(
+            f"the environment variable {missing[0]} is not set, and {unit.name} reads it by env()",
+            hint=f"export {missing[0]}=…",
+            detail="",
+            kind="environment",
+        )
+    values = {name: os.environ[name] for name in unit.variables}
+    for value in values.values():
+        context.redactor.add(value)
+    return {f"{VARIABLE_PREFIX}{name}": value for name, value in values.items()}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""

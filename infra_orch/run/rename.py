@@ -1,0 +1,70 @@
+"""A unit that was renamed: its state moves from its former name's place, after the plan that shows the move is applied.
+
+While the state lies under the former name, the unit is planned and applied there, where Terraform shows the moved
+addresses; then the state is copied to its new place, and what stays behind is emptied, so that nobody takes it for
+real. Cut off at any point, the next run goes on from where this one was.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from infra_orch.engine import command
+from infra_orch.files import write_atomically
+from infra_orch.run.context import RunContext
+from infra_orch.run.prepare import UnitWork, prepare_backend, put_backend
+from infra_orch.run.terraform import invoke
+
+
+def state_is_elsewhere(work: UnitWork, context: RunContext) -> bool:
+    """Whether the unit's state still lies under its former name: there is none in its own place, and one there.
+
+    Raises StepError where a state cannot be read.
+    """
+    if work.unit.formerly is None or work.unit.former_backend is None:
+        return False
+    if _resources(_pull(work, context, former=False)):
+        return False
+    return bool(_resources(_pull(work, context, former=True)))
+
+
+def bring_state(work: UnitWork, context: RunContext) -> None:
+    """Copy the state to its own place and empty the former one. The unit's work folder must be ready.
+
+    Raises StepError where Terraform refuses; the former state is then untouched.
+    """
+    name, folder = work.unit.name, context.work / work.unit.name
+    put_backend(work, context, folder, former=False)
+    argv = command.init(context.engine, migrate_state=True)
+    invoke(context, name, "move", argv, folder, context.init_environment, changes_world=True).check()
+    here, there = _pull(work, context, former=False), _pull(work, context, former=True)
+    if not _resources(here) or _resources(here) != _resources(there):
+        return
+    former = prepare_backend(work, context, former=True)
+    empty = {**there, "serial": int(there["serial"]) + 1, "outputs": {}, "resources": [], "check_results": None}
+    file = former / "empty.json"
+    write_atomically(file, json.dumps(empty), mode=0o600)
+    try:
+        push = command.state_push(context.engine, file.name, lock_timeout=context.lock_timeout)
+        invoke(context, name, "move", push, former, context.environment, changes_world=True).check()
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _pull(work: UnitWork, context: RunContext, *, former: bool) -> dict[str, Any]:
+    """The state as JSON; empty where there is none."""
+    folder = prepare_backend(work, context, former=former)
+    path = folder / "state.json"
+    path.unlink(missing_ok=True)
+    try:
+        argv = command.state_pull(context.engine)
+        invoke(context, work.unit.name, "state", argv, folder, context.environment, stdout=path).check()
+        text = path.read_text(encoding="utf-8").strip()
+        return dict(json.loads(text)) if text else {}
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _resources(state: dict[str, Any]) -> list[Any]:
+    return list(state.get("resources") or ())

@@ -1,0 +1,127 @@
+"""What a task of a spec is given: values of the units before it, a log, a way to run programs and to call AWS."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from infra_orch.errors import UnavailableError, UserError
+from infra_orch.process import Supervisor
+from infra_orch.run.values import Output, contains_unknown
+
+
+class TaskProgramError(UserError):
+    """A program that a task ran failed; the message holds the end of what it printed."""
+
+
+class TaskTimeoutError(UserError, TimeoutError):
+    """A task, or a program that it ran, took longer than its time-out."""
+
+
+class _Known(dict[str, Any]):
+    """A dict that says what a missing key means."""
+
+    def __init__(self, values: Mapping[str, Any], missing: str) -> None:
+        super().__init__(values)
+        self._missing = missing
+
+    def __missing__(self, key: str) -> Any:
+        raise KeyError(self._missing.format(key))
+
+
+@dataclass
+class Context:
+    """What a task is given; see `infra_orch.TaskContext`. Each attempt has one of its own."""
+
+    stack: str
+    run_id: str
+    outputs: Mapping[str, Mapping[str, Any]]
+    log: logging.Logger
+    deadline: float | None
+    environment: Mapping[str, str]
+    folder: Path
+    log_file: Path
+    supervisor: Supervisor
+    task: str
+    over: bool = False
+
+    def run(self, argv: Sequence[str], *, cwd: str | Path | None = None, timeout: float | None = None) -> str:
+        """Run a program, without a shell, and return what it printed, on stderr too.
+
+        Raises TaskProgramError where it fails or is not there, TaskTimeoutError where it takes longer than *timeout*
+        seconds or than the task may.
+        """
+        if isinstance(argv, str):
+            raise TypeError(f"context.run takes a list of arguments, not the string {argv!r}")
+        if self.over:
+            raise TaskTimeoutError("the task's time is up")
+        limits = [limit for limit in (timeout, self.deadline and self.deadline - time.monotonic()) if limit is not None]
+        limit = max(min(limits), 0.01) if limits else None
+        output = self.log_file.with_name(f"program-{threading.get_ident()}-{time.monotonic_ns()}.log")
+        began = time.monotonic()
+        try:
+            code = self.supervisor.run(
+                [str(part) for part in argv],
+                label=f"{self.task}: {argv[0]}",
+                cwd=Path(cwd or self.folder),
+                env=self.environment,
+                stdout=output,
+                timeout=limit,
+            )
+            text = output.read_text(encoding="utf-8", errors="replace")
+        except UnavailableError as error:
+            raise TaskProgramError(str(error)) from error
+        finally:
+            output.unlink(missing_ok=True)
+        self.log.info("%s ended with code %d\n%s", argv[0], code, text)
+        if code and limit is not None and time.monotonic() - began >= limit:
+            raise TaskTimeoutError(f"{argv[0]} took longer than {limit:.3g} s")
+        if code:
+            raise TaskProgramError(f"{argv[0]} ended with code {code}: {text.strip()[-500:]}".rstrip(": "))
+        return text
+
+    def client(self, service: str, *, region: str | None = None) -> Any:
+        """Return a boto3 client that talks to the account, or the sandbox, that this run talks to."""
+        import boto3  # noqa: PLC0415 - takes longer to import than all of the rest
+        from botocore.config import Config  # noqa: PLC0415 - as above
+
+        known = self.environment
+        return boto3.session.Session(
+            aws_access_key_id=known.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=known.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=known.get("AWS_SESSION_TOKEN"),
+            region_name=region or known.get("AWS_REGION") or known.get("AWS_DEFAULT_REGION"),
+        ).client(
+            service,
+            endpoint_url=known.get("AWS_ENDPOINT_URL"),
+            # In the sandbox nothing may leave by a proxy; outside it the process's own environment decides.
+            config=Config(proxies={}) if "AWS_ENDPOINT_URL" in known else None,
+        )
+
+
+def task_outputs(outputs: Mapping[str, Mapping[str, Output]]) -> Mapping[str, Mapping[str, Any]]:
+    """Return *outputs* as a task sees them: by unit and name, numbers as Python has them, without what is unknown."""
+    return _Known(
+        {
+            unit: _Known(
+                {name: _number(output.value) for name, output in known.items() if not contains_unknown(output.value)},
+                f"{unit} has no output {{}}, or none yet",
+            )
+            for unit, known in outputs.items()
+        },
+        "the task comes after no unit {} in this run",
+    )
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return {key: _number(item) for key, item in value.items()}
+    return [_number(item) for item in value] if isinstance(value, list) else value

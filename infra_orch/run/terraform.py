@@ -1,0 +1,168 @@
+"""Run one Terraform command for a unit: journalled, its output in a log file, its failure a value with a reason."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from infra_orch.errors import InterruptedRun
+from infra_orch.files import write_atomically
+from infra_orch.run.context import RunContext
+from infra_orch.run.diagnosis import Messages, explain, read_messages
+from infra_orch.run.outcome import Failure
+
+_BLOCK = 4 << 20
+"""So many characters of a log are redacted at one go: memory stays flat however much a child says."""
+
+
+class StepError(Exception):
+    """A step of a unit failed; it becomes the unit's outcome, and nothing else stops for it."""
+
+    def __init__(self, summary: str, *, detail: str = "", hint: str = "", log: str = "", kind: str = "failed") -> None:
+        super().__init__(summary)
+        self.failure = Failure(summary, detail, hint, log, kind)
+
+    @classmethod
+    def of(cls, failure: Failure) -> StepError:
+        """The error of a failure that was found."""
+        return cls(failure.summary, detail=failure.detail, hint=failure.hint, log=failure.log, kind=failure.kind)
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A command that was run: where, its exit code, what it said (not redacted), where its output is (redacted)."""
+
+    context: RunContext
+    node: str
+    step: str
+    cwd: Path
+    returncode: int
+    log: Path
+    messages: Messages
+
+    def text(self) -> str:
+        """What the command said went wrong, redacted, as text; files are named as the user knows them."""
+        up = os.path.relpath(self.context.stack.folder.project.root, self.cwd)
+        return self.context.redactor.text(self.messages.error_text.replace(f"{up}/", ""))
+
+    def failure(self) -> Failure:
+        """Why it failed."""
+        text = self.text()
+        context = self.context
+        subject = f"{context.stack.folder.name} {self.node}"
+        failure = explain(text, step=self.step, subject=subject, log=context.shown(self.log), exit_code=self.returncode)
+        if context.sandbox and (limit := context.sandbox.reason(text)):
+            return Failure(limit, text, "", failure.log, "emulator")
+        return failure
+
+    def check(self, good: Sequence[int] = (0,)) -> Invocation:
+        """Return itself where the exit code is good. Raises StepError where it is not."""
+        if self.returncode not in good:
+            raise StepError.of(self.failure())
+        return self
+
+
+def invoke(  # noqa: PLR0913 - a command has that many sides, and each caller says them by name
+    context: RunContext,
+    node: str,
+    step: str,
+    argv: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    *,
+    variables: Mapping[str, str] | None = None,
+    stdout: Path | None = None,
+    changes_world: bool = False,
+) -> Invocation:
+    """Run *argv* in *cwd* and wait for it. Its output goes to the log of *node* and *step*, or stdout to *stdout*.
+
+    *variables* are input variables. *changes_world* journals the attempt, on disk before it begins and after it ends.
+    Raises InterruptedRun where the run is stopping before it begins, and where it was stopped by that and changes
+    nothing; OSError where its beginning cannot be journalled. Once it has run, nothing that fails here hides it.
+    """
+    log = context.log(node, step)
+    begin = _size(log)
+    values = {f"TF_VAR_{name}": value for name, value in (variables or {}).items()}
+    if changes_world:
+        context.journal.write("begin", durable=True, node=node, step=step, cwd=str(cwd), log=str(log))
+    returncode = context.supervisor.run(
+        argv,
+        label=f"{node}: {step}",
+        cwd=cwd,
+        env={**environment, **values},
+        stdout=stdout or log,
+        stderr=log if stdout else None,
+        inherit=context.inherit,
+    )
+    if changes_world:
+        # A step without this line counts as one that nobody knows the end of, which is the safe side.
+        with contextlib.suppress(OSError):
+            context.journal.write("end", durable=True, node=node, step=step, returncode=returncode)
+    elif returncode not in (0, 2) and context.supervisor.stopping:
+        redact_log(context, log)
+        raise InterruptedRun(f"{step} was interrupted")
+    # Read before it is redacted: outputs are in it, and what is handed on to other units must be what it is.
+    messages = read_messages(log, begin)
+    redact_log(context, log)
+    return Invocation(context, node, step, cwd, returncode, log, messages)
+
+
+def redact_log(context: RunContext, log: Path) -> None:
+    """Take secrets out of a log once its writer has ended: before that, its writer has it open.
+
+    Where that cannot be done, as on a full disk, a log that holds secrets is emptied.
+    """
+    try:
+        if _size(log) <= _BLOCK:
+            _redact_small(context, log)
+        else:
+            _redact_large(context, log)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.truncate(log, 0)
+
+
+def _redact_small(context: RunContext, log: Path) -> None:
+    if not _size(log):
+        return
+    text = log.read_text(encoding="utf-8", errors="replace")
+    clean = context.redactor.text(text)
+    if clean != text:
+        write_atomically(log, clean, mode=0o600)
+
+
+def _redact_large(context: RunContext, log: Path) -> None:
+    partial = log.with_name(f".{log.name}.partial")
+    try:
+        with (
+            log.open(encoding="utf-8", errors="replace") as source,
+            os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as target,
+        ):
+            target.writelines(context.redactor.text(block) for block in _blocks(source))
+        partial.replace(log)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _blocks(source: TextIO) -> Iterator[str]:
+    """Whole lines, some megabytes of them; a key that begins in a block ends in it."""
+    block = ""
+    while more := source.read(_BLOCK):
+        block += more + source.readline()
+        if block.rfind("-----BEGIN ") <= block.rfind("-----END ") or len(block) > 2 * _BLOCK:
+            yield block
+            block = ""
+    if block:
+        yield block
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,259 @@
+"""Run one unit: plan it, apply its plan, read its outputs. Takes values, returns an outcome; knows no scheduler."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from infra_orch.engine import command
+from infra_orch.errors import InterruptedRun, UserError
+from infra_orch.run.changes import PlanDocument, read_plan
+from infra_orch.run.context import RunContext
+from infra_orch.run.diagnosis import needs_init, waits_for_unknown, warning_texts
+from infra_orch.run.done import outcome_of
+from infra_orch.run.outcome import Basis, Counts, Failure, Outcome, Status, count
+from infra_orch.run.outputs import outputs_after, outputs_of_state
+from infra_orch.run.prepare import Ready, UnitWork, initialise, prepare
+from infra_orch.run.progress import operations
+from infra_orch.run.rename import bring_state, state_is_elsewhere
+from infra_orch.run.terraform import Invocation, StepError, invoke
+from infra_orch.run.values import UNKNOWN_RESOURCE, Output, Upstream, contains_unknown, upstream_values
+
+_DEFERRED = "an apply plans it when that is known, and asks before it goes on (--allow-unseen: without asking)"
+PLAN_FILE = "tfplan"
+PLAN_JSON = "tfplan.json"
+Outputs: TypeAlias = Mapping[str, Mapping[str, Output]]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A unit that was planned: its outcome, what its outputs will be, and what the plan was made with.
+
+    *state_moves*: its state lies under the unit's former name, and comes along when the plan is applied.
+    """
+
+    outcome: Outcome
+    outputs: Mapping[str, Output]
+    upstream: Upstream | None = None
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    state_moves: bool = False
+
+
+def plan_unit(work: UnitWork, context: RunContext, outputs: Outputs, *, keep_as: str = PLAN_FILE) -> Planned:
+    """Plan one unit with what is known of its upstreams' *outputs*.
+
+    Leaves the plan in the unit's work folder as *keep_as* and `<keep_as>.json`. Never raises for the unit's own
+    failure: that is its outcome.
+    """
+    began = time.monotonic()
+    upstream = upstream_values(work.unit.needs, outputs)
+    _learn(context, upstream)
+    try:
+        elsewhere = state_is_elsewhere(work, context)
+        ready = prepare(work, context, upstream, former=elsewhere)
+        planned = _plan(work, context, ready, upstream, keep_as)
+        if elsewhere and planned.outcome.status is Status.UNCHANGED:
+            # Its state has to come along, which is a change even where Terraform has none to make.
+            planned = replace(planned, outcome=replace(planned.outcome, status=Status.PLANNED))
+        planned = replace(planned, variables=ready.variables, state_moves=elsewhere)
+    except (StepError, UserError, OSError, ValueError) as error:
+        status = Status.CANCELLED if isinstance(error, InterruptedRun) else Status.FAILED
+        planned = Planned(Outcome(work.unit.name, status, failure=_of(error), basis=upstream.basis), {})
+    outcome = replace(planned.outcome, duration=time.monotonic() - began, destroys_unit=work.destroy)
+    return replace(planned, outcome=outcome, upstream=upstream)
+
+
+def apply_unit(work: UnitWork, context: RunContext, planned: Planned, *, plan: str = PLAN_FILE) -> Planned:
+    """Apply the saved plan of a unit, and return what was done and what its outputs are.
+
+    Never raises for the unit's own failure. What an apply that failed half-way did is in its outcome.
+    """
+    if planned.upstream is None or planned.upstream.holds_unknown:
+        raise AssertionError("a plan that holds unknown values is never applied")
+    began = time.monotonic()
+    name = work.unit.name
+    step = "destroy" if work.destroy else "apply"
+    context.progress.started(name, step, context.log(name, step), operations(planned.outcome.resources))
+    try:
+        argv = command.apply(context.engine, plan, lock_timeout=context.lock_timeout)
+        done = invoke(
+            context,
+            name,
+            step,
+            argv,
+            context.work / name,
+            context.environment,
+            variables=planned.variables,
+            changes_world=True,
+        )
+    except (InterruptedRun, UserError, OSError) as error:
+        status = Status.CANCELLED if isinstance(error, InterruptedRun) else Status.FAILED
+        nothing = replace(planned.outcome, status=status, failure=_of(error), resources=(), counts=Counts())
+        settled = replace(planned, outcome=nothing)
+    else:
+        settled = _applied(work, context, replace(planned, outcome=outcome_of(done, planned.outcome)), done)
+    duration = planned.outcome.duration + time.monotonic() - began
+    return replace(settled, outcome=replace(settled.outcome, duration=duration, destroys_unit=work.destroy))
+
+
+def _applied(work: UnitWork, context: RunContext, applied: Planned, done: Invocation) -> Planned:
+    """See to what comes after an apply: the state's place, and the outputs that others wait for."""
+    if applied.outcome.status is not Status.APPLIED:
+        return _after_failure(work, context, applied)
+    if work.destroy:
+        return replace(applied, outputs={})
+    try:
+        if applied.state_moves:
+            bring_state(work, context)
+        return replace(applied, outputs=outputs_after(done, work, context))
+    except (StepError, UserError, OSError, ValueError) as error:
+        # What was done is done, and what comes after this unit cannot go on without its outputs.
+        return replace(applied, outputs={}, outcome=replace(applied.outcome, status=Status.FAILED, failure=_of(error)))
+
+
+def _after_failure(work: UnitWork, context: RunContext, failed: Planned) -> Planned:
+    """What there is after an apply that failed, by its state; where that cannot be read, by what the apply said."""
+    folder = context.work / work.unit.name
+    try:
+        addresses = _addresses_of_state(work.unit.name, folder, context)
+        outputs = outputs_of_state(work.unit.name, folder, context)
+    except (StepError, UserError, OSError, ValueError):
+        return replace(failed, outputs={})
+    return replace(failed, outputs=outputs, outcome=replace(failed.outcome, addresses=addresses))
+
+
+def _addresses_of_state(unit: str, folder: Path, context: RunContext) -> tuple[str, ...]:
+    path = folder / "addresses.txt"
+    path.unlink(missing_ok=True)
+    try:
+        argv = command.state_list(context.engine)
+        invoke(context, unit, "state", argv, folder, context.environment, stdout=path).check()
+        lines = path.read_text(encoding="utf-8").split("\n")
+    finally:
+        path.unlink(missing_ok=True)
+    return tuple(sorted(line for line in lines if line and not _DATA.match(line)))
+
+
+def show_text(work: UnitWork, context: RunContext, plan: str = PLAN_FILE) -> str:
+    """Return Terraform's own text of a unit's plan, redacted."""
+    folder = context.work / work.unit.name
+    path = folder / "shown.txt"
+    path.unlink(missing_ok=True)
+    try:
+        invoke(
+            context,
+            work.unit.name,
+            "show",
+            command.show(context.engine, plan, json=False),
+            folder,
+            context.environment,
+            stdout=path,
+        ).check()
+        return context.redactor.text(_without_helper(path.read_text(encoding="utf-8", errors="replace")))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def saved_plan(context: RunContext, unit: str, name: str = PLAN_FILE) -> PlanDocument:
+    """Read the JSON form of a plan that plan_unit() left."""
+    return read_plan(context.work / unit / f"{name}.json")
+
+
+def forget_plans(context: RunContext, unit: str) -> None:
+    """Remove what holds secrets and is of no more use: plans, and the file of upstream values."""
+    folder = context.work / unit
+    for pattern in ("tfplan*", "replan*", "infra_orch_upstream.tf"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def _plan(work: UnitWork, context: RunContext, ready: Ready, upstream: Upstream, keep_as: str) -> Planned:
+    done = _run_plan(work, context, ready, keep_as)
+    if done.returncode not in (0, 2) and needs_init(done.text()):
+        initialise(work, context, ready)
+        done = _run_plan(work, context, ready, keep_as)
+    if done.returncode not in (0, 2) and upstream.unknown and waits_for_unknown(done.messages):
+        failure = Failure(
+            f"waits for {', '.join(upstream.unknown)}", done.text(), _DEFERRED, context.shown(done.log), "deferred"
+        )
+        outcome = Outcome(
+            work.unit.name, Status.DEFERRED, basis=Basis.UNKNOWN, unknown_inputs=upstream.unknown, failure=failure
+        )
+        return Planned(outcome, {})
+    done.check((0, 2))
+    document = _show(work, context, ready.folder, keep_as)
+    document.learn_secrets(context.redactor, ready.variables)
+    resources = document.resources(context.redactor)
+    outcome = Outcome(
+        work.unit.name,
+        Status.PLANNED if done.returncode == 2 else Status.UNCHANGED,
+        counts=count(resources),
+        resources=resources,
+        outputs_changed=document.outputs_changed(),
+        basis=upstream.basis,
+        unknown_inputs=upstream.unknown,
+        warnings=warning_texts(done.messages),
+        addresses=document.addresses(),
+    )
+    outputs = document.outputs(destroy=work.destroy)
+    if any(contains_unknown(output.value) for output in outputs.values() if not output.promised):
+        # Numbers that the JSON of a plan rounds; the state has them exactly.
+        exact = outputs_of_state(work.unit.name, ready.folder, context)
+        outputs |= {name: exact[name] for name, output in outputs.items() if not output.promised and name in exact}
+    return Planned(_less_helper(outcome), outputs)
+
+
+def _less_helper(outcome: Outcome) -> Outcome:
+    """Terraform counts our helper resource as a change; without it there may be none."""
+    if outcome.status is Status.PLANNED and not outcome.resources and not outcome.outputs_changed:
+        return replace(outcome, status=Status.UNCHANGED)
+    return outcome
+
+
+def _run_plan(work: UnitWork, context: RunContext, ready: Ready, keep_as: str) -> Invocation:
+    log = context.log(work.unit.name, "plan")
+    context.progress.started(work.unit.name, "plan", log)
+    log.unlink(missing_ok=True)
+    options = command.PlanOptions(destroy=work.destroy, lock_timeout=context.lock_timeout)
+    argv = command.plan(context.engine, keep_as, options)
+    return invoke(context, work.unit.name, "plan", argv, ready.folder, context.environment, variables=ready.variables)
+
+
+def _show(work: UnitWork, context: RunContext, folder: Path, plan: str) -> PlanDocument:
+    path = folder / f"{plan}.json"
+    path.unlink(missing_ok=True)
+    invoke(
+        context, work.unit.name, "show", command.show(context.engine, plan), folder, context.environment, stdout=path
+    ).check()
+    return read_plan(path)
+
+
+def _learn(context: RunContext, upstream: Upstream) -> None:
+    for text in upstream.variables.values():
+        context.redactor.add(json.loads(text))
+
+
+def _of(error: Exception) -> Failure:
+    if isinstance(error, StepError):
+        return error.failure
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return Failure("the disk is full", str(error), "free some space, then run the same command", kind="disk")
+    hint = error.hint if isinstance(error, UserError) else ""
+    return Failure(str(error), hint=hint, kind="cancelled" if isinstance(error, InterruptedRun) else "failed")
+
+
+_DATA = re.compile(r'(?:module\.[\w-]+(?:\[(?:\d+|"(?:[^"\\]|\\.)*")\])?\.)*data\.')
+_HELPER = re.compile(rf"^  # {re.escape(UNKNOWN_RESOURCE)} will be created\n.*?^    }}\n\n?", re.MULTILINE | re.DOTALL)
+_TOTAL = re.compile(r"^Plan: (\d+) to add", re.MULTILINE)
+
+
+def _without_helper(text: str) -> str:
+    """Terraform's text of a plan, less the resource that stands for what is unknown."""
+    rest, found = _HELPER.subn("", text)
+    return _TOTAL.sub(lambda total: f"Plan: {int(total[1]) - found} to add", rest)

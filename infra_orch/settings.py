@@ -1,0 +1,170 @@
+"""Settings: from `infra-orch.toml` or `[tool.infra-orch]` of pyproject.toml, over which variables and flags win."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from infra_orch.errors import UsageError, Where, nearest
+
+FILE = "infra-orch.toml"
+PREFIX = "INFRA_ORCH_"
+# Go's durations, of which Terraform's -lock-timeout is one.
+_DURATION = re.compile(r"0|(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
+_PLATFORM = re.compile(r"[a-z0-9]+_[a-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a project decides once. Every one is also an `INFRA_ORCH_<NAME>` variable, and some are flags.
+
+    In a variable, a list is parted by commas, and `redact`, whose patterns may hold commas, by lines.
+
+    engine: `terraform`, `tofu`, `embedded`, or the path of a binary; None: what is there.
+    parallelism: units at work at once; 0: one per core.
+    commit: whether records are committed.
+    prune: whether units that left the spec are destroyed by plan and apply.
+    provider_mirror: folder of an unpacked provider mirror.
+    provider_cache: folder that downloaded providers are kept in; None: the user's cache folder.
+    lock_platforms: platforms whose hashes the dependency lock files hold (`linux_amd64`, …).
+    lock_timeout: how long Terraform waits for a state lock, as Terraform writes it (`30s`).
+    patience: seconds that a running Terraform may take to end after an interrupt before it is killed.
+    redact: more patterns (regular expressions) of what is never shown or recorded.
+    """
+
+    engine: str | None = None
+    parallelism: int = 0
+    commit: bool = True
+    prune: bool = False
+    provider_mirror: str | None = None
+    provider_cache: str | None = None
+    lock_platforms: tuple[str, ...] = ()
+    lock_timeout: str = "0s"
+    patience: float = 120.0
+    redact: tuple[str, ...] = ()
+
+    @property
+    def workers(self) -> int:
+        """How many units are at work at once."""
+        return self.parallelism or os.cpu_count() or 1
+
+
+def load_settings(root: Path, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings of the project at *root*, over which those of *environment* win; the defaults for the rest.
+
+    Raises UsageError for a file that cannot be read, an unknown setting, a value of the wrong type, and for settings
+    in two files.
+    """
+    values: dict[str, Any] = {}
+    tables = {name: _table(root / name, keys) for name, keys in _PLACES.items()}
+    found = [name for name, table in tables.items() if table is not None]
+    if len(found) > 1:
+        raise UsageError(f"there are settings in {' and in '.join(found)}", hint="keep one of the two")
+    for name in found:
+        values |= _from_table(tables[name] or {}, Where(name))
+    return Settings(**(values | _from_environment(environment)))
+
+
+_PLACES: Mapping[str, tuple[str, ...]] = {FILE: (), "pyproject.toml": ("tool", "infra-orch")}
+
+
+def has_settings(folder: Path) -> bool:
+    """Whether *folder* has a file with settings. Raises UsageError as load_settings() does."""
+    return any(_table(folder / name, keys) is not None for name, keys in _PLACES.items())
+
+
+def _table(path: Path, keys: tuple[str, ...]) -> Any:
+    """The table of settings in a TOML file; None where the file or the table is not there."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if keys and keys[-1] not in text:
+            return None  # whatever else may be wrong with somebody's pyproject.toml
+        table: Any = tomllib.loads(text)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        words = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{path.name} cannot be read: {words}", where=Where(path.name)) from error
+    for key in keys:
+        table = table.get(key) if isinstance(table, dict) else None
+    return table
+
+
+def _from_table(table: Any, where: Where) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise UsageError(f"[tool.infra-orch] = {table!r} is not a table", where=where)
+    names = [field.name for field in fields(Settings)]
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in names:
+            hint = nearest(name, names) or f"settings: {', '.join(names)}"
+            raise UsageError(f'unknown setting "{key}"', where=where, hint=hint)
+        values[name] = _checked(name, value, f"setting {key} = {value!r}", where)
+    return values
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings among variables; an empty one counts as not set."""
+    values: dict[str, Any] = {}
+    for field in fields(Settings):
+        variable = f"{PREFIX}{field.name.upper()}"
+        text = environment.get(variable, "").strip()
+        if text:
+            value = _parsed(text, type(field.default), "\n" if field.name == "redact" else ",")
+            values[field.name] = _checked(field.name, value, f"{variable}={text}")
+    return values
+
+
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _parsed(text: str, kind: type, separator: str) -> Any:
+    """A variable's text as TOML would have the value; text that is no such value stays text, and is refused then."""
+    if kind is tuple:
+        return [part.strip() for part in text.split(separator) if part.strip()]
+    if kind is bool:
+        return _WORDS.get(text.lower(), text)
+    try:
+        return kind(text) if kind in (int, float) else text
+    except ValueError:
+        return text
+
+
+def _checked(name: str, value: Any, shown: str, where: Where | None = None) -> Any:
+    kind = type(next(field.default for field in fields(Settings) if field.name == name))
+    settled, wanted = _typed(value, kind)
+    if wanted:
+        raise UsageError(f"{shown} is not {wanted}", where=where)
+    if name == "lock_timeout" and not _DURATION.fullmatch(settled):
+        raise UsageError(f"{shown} is not a time as Terraform writes it", where=where, hint="30s, 5m or 1h30m")
+    for platform in settled if name == "lock_platforms" else ():
+        if not _PLATFORM.fullmatch(platform):
+            raise UsageError(f'{shown}: "{platform}" is no platform', where=where, hint="linux_amd64, darwin_arm64, …")
+    for pattern in settled if name == "redact" else ():
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UsageError(f'{shown}: "{pattern}" is no regular expression: {error}', where=where) from error
+    return settled
+
+
+def _typed(value: Any, kind: type) -> tuple[Any, str]:
+    """*value* as a setting of *kind* has it, and nothing; or what is wanted instead."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is tuple:
+        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        return (tuple(value), "") if fits else ((), "a list of strings")
+    if kind is float:
+        return (float(value), "") if number and 0 < value < math.inf else (0.0, "a number above 0")
+    if kind is int:
+        return (value, "") if number and isinstance(value, int) and value >= 0 else (0, "a whole number, 0 or more")
+    if kind is bool:
+        return value, "" if isinstance(value, bool) else "true or false"
+    return value, "" if isinstance(value, str) and value else "a string that is not empty"

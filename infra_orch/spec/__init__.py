@@ -1,0 +1,1 @@
+"""What the user declared: stacks, units, tasks, providers, backends and references. No I/O but loading the file."""

@@ -1,0 +1,75 @@
+"""Whether a stack's backend gives every unit a state of its own, and holds nothing that cannot be written there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from infra_orch.errors import Problem, nearest
+from infra_orch.project import NAME
+from infra_orch.spec.providers import literal_secrets
+from infra_orch.spec.sound import is_identifier, unsound
+from infra_orch.spec.stack import Stack
+from infra_orch.spec.values import walk
+
+_PLACES = ("stack", "unit")
+_PLACE = re.compile(r"\{([^{}]*)\}")
+_S3_KEY = "a key of S3 neither begins nor ends with a slash"
+
+
+def backend_problems(stack: Stack) -> Iterator[Problem]:
+    """Yield what is wrong with the backend of *stack*."""
+    found = list(_content_problems(stack))
+    yield from found
+    if not found:
+        yield from _shared_states(stack)
+
+
+def _content_problems(stack: Stack) -> Iterator[Problem]:
+    backend = stack.backend
+    if not NAME.fullmatch(backend.type):
+        yield Problem(f'"{backend.type}" is not a type of backend', backend.where)
+    for name, value in backend.configuration.items():
+        title = f'argument {name} of backend "{backend.type}"'
+        reasons = list(unsound(value))
+        for why in reasons:
+            yield Problem(f"{title}: {why}", backend.where)
+        if not reasons and any(True for _ in walk(value)):
+            hint = "Terraform reads it before anything else; credentials go into the environment"
+            yield Problem(f"{title} can hold no references, expressions or env()", backend.where, hint)
+        if not is_identifier(name):
+            yield Problem(f'"{name}" of backend "{backend.type}" is not the name of an argument', backend.where)
+        for place in _unknown_places(value):
+            hint = nearest(place, _PLACES) or "{stack} and {unit} are replaced"
+            yield Problem(f'{title}: "{{{place}}}" stands for nothing', backend.where, hint)
+    for name in literal_secrets(backend.configuration):
+        hint = "give it to Terraform by the environment, as its documentation of the backend says"
+        yield Problem(f'{name} of backend "{backend.type}" would be committed with rendered files', backend.where, hint)
+    key = backend.configuration.get("key")
+    if backend.type == "s3" and isinstance(key, str) and (key.startswith("/") or key.endswith("/") or not key):
+        yield Problem(f'key="{key}" of backend "s3": {_S3_KEY}', backend.where)
+
+
+def _shared_states(stack: Stack) -> Iterator[Problem]:
+    backend = stack.backend
+    if backend.type == "local" and not backend.configuration:
+        return
+    states: dict[str, str] = {}
+    for unit in stack.units:
+        settled = repr(sorted(backend.for_unit(stack.name, unit.name).items(), key=lambda item: item[0]))
+        first = states.setdefault(settled, unit.name)
+        if first != unit.name:
+            hint = "put {unit} into the backend's key, prefix, path or workspace name"
+            yield Problem(f'units "{first}" and "{unit.name}" would share one state', backend.where, hint)
+            return
+
+
+def _unknown_places(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from (place for place in _PLACE.findall(value) if place not in _PLACES)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _unknown_places(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _unknown_places(item)

@@ -1,0 +1,54 @@
+"""The order of a stack's units and tasks: its graph, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from infra_orch.errors import Problem, nearest
+from infra_orch.graph.graph import Graph
+from infra_orch.spec.stack import Stack, Task, Unit
+from infra_orch.spec.wiring import Wiring
+
+_MOST_CYCLES = 10
+
+
+def order(stack: Stack, wiring: Mapping[Unit, Wiring]) -> tuple[Graph, list[Problem]]:
+    """Return the graph over the units and tasks of *stack*, and every problem: names that are none, and circles.
+
+    The graph has circles where these were reported. A unit that reads its own outputs is reported by wire(), not here.
+    """
+    declared: tuple[Unit | Task, ...] = (*stack.units, *stack.tasks)
+    nodes = {node.name: node for node in declared}
+    problems: list[Problem] = []
+    reasons: dict[tuple[str, str], str] = {}
+    for unit, wires in wiring.items():
+        for first, outputs in wires.needs.items():
+            if first != unit.name:
+                reason = f"{unit.name} reads {'.'.join((first, 'outputs', *outputs[:1]))}"
+                reasons[first, unit.name] = f"{reason} (line {unit.where.line})"
+    for node in declared:
+        before = node.before if isinstance(node, Task) else ()
+        for word, other in (*(("after", name) for name in node.after), *(("before", name) for name in before)):
+            if other not in nodes:
+                message = f'{word}="{other}" of "{node.name}" is no unit or task of this stack'
+                problems.append(Problem(message, node.where, nearest(other, nodes)))
+                continue
+            edge = (other, node.name) if word == "after" else (node.name, other)
+            reasons.setdefault(edge, f"{node.name} has {word}={other} (line {node.where.line})")
+    graph = Graph.of(nodes, reasons)
+    for cycle in _cycles(graph):
+        message = f"{' -> '.join(cycle)}: each would have to come before the next, in a circle"
+        hint = f"take one of these out: {'; '.join(reasons[step] for step in pairwise(cycle))}"
+        problems.append(Problem(message, nodes[cycle[0]].where, hint))
+    return graph, problems
+
+
+def _cycles(graph: Graph) -> list[tuple[str, ...]]:
+    """Cycles that together hold an edge of every cycle there is, as far as they are not too many."""
+    found: list[tuple[str, ...]] = []
+    edges = set(graph.edges)
+    while len(found) < _MOST_CYCLES and (cycle := Graph.of(graph.upstream, edges).cycle()):
+        found.append(cycle)
+        edges -= {(cycle[-2], cycle[-1])}
+    return found

@@ -1,0 +1,315 @@
+"""The values that a spec may hold: plain ones, references to outputs, raw expressions, run-time variables, blocks.
+
+A reference knows no value: while a spec is evaluated there is none. Inside a string it leaves a token, from which the
+renderer makes an HCL interpolation. A token that a string operation has cut or changed is found and reported: its word
+mixes upper and lower case, a checksum covers the rest, and the word alone, left where json.dumps or the like has
+escaped the NUL characters around it, gives it away.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import NoReturn, Self, TypeAlias
+
+_MARK = "\x00"
+_WORD = "Infra-Orch-Value-Of"
+_REMAINS = re.compile("infra.{0,3}orch.{0,3}value.{0,3}of", re.IGNORECASE)
+_TOKEN = re.compile(f"{_MARK}{_WORD}:([0-9a-f]{{8}}):([^{_MARK}]*){_MARK}")
+
+
+class TamperedReferenceError(ValueError):
+    """A string holds a piece of a reference: a string operation changed it after it was put there."""
+
+
+class NulCharacterError(ValueError):
+    """A string holds a NUL character, which no Terraform value may hold, and which marks references here."""
+
+
+class _Opaque:
+    """What has no value while a spec is evaluated. It can be put into inputs and strings, and nothing else."""
+
+    __slots__ = ()
+
+    def _payload(self) -> list[object]:
+        raise AssertionError("every kind of value says how it is written into a string")
+
+    def _parts(self) -> Sequence[Input]:
+        """What may hold references of its own."""
+        return ()
+
+    def __str__(self) -> str:
+        payload = json.dumps(self._payload())
+        return f"{_MARK}{_WORD}:{_checksum(payload)}:{payload}{_MARK}"
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            self._refuse(f'be formatted with ":{spec}"')
+        return str(self)
+
+    def _refuse(self, action: str) -> NoReturn:
+        raise TypeError(
+            f"{self!r} has no value while the spec is evaluated, so it cannot {action}; "
+            'use expression("…") to compute with it in Terraform'
+        )
+
+    def __bool__(self) -> bool:
+        self._refuse("be tested for truth or compared")
+
+    def __len__(self) -> int:
+        self._refuse("be counted")
+
+    def __iter__(self) -> Iterator[NoReturn]:
+        self._refuse("be looped over")
+
+    def __contains__(self, item: object) -> bool:
+        self._refuse("be searched")
+
+    def __add__(self, other: object) -> NoReturn:
+        self._refuse("be added to; put it into an f-string instead")
+
+    __radd__ = __add__
+
+    def __mul__(self, other: object) -> NoReturn:
+        self._refuse("be computed with")
+
+    __rmul__ = __sub__ = __rsub__ = __truediv__ = __rtruediv__ = __mod__ = __lt__ = __le__ = __gt__ = __ge__ = __mul__
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            self._refuse("be compared")
+        return self._payload() == other._payload()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._payload()))
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # it never changes, so a deep copy of inputs may hold the same one
+
+
+class Reference(_Opaque):
+    """A value of an upstream unit: an output, or a part of one by attribute, index or key.
+
+    Holds the unit's name and the steps to the value, the output's name first.
+    """
+
+    __slots__ = ("_steps", "_unit")
+    _unit: str
+    _steps: tuple[str | int, ...]
+
+    def __init__(self, unit: str, steps: tuple[str | int, ...]) -> None:
+        object.__setattr__(self, "_unit", unit)
+        object.__setattr__(self, "_steps", steps)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self._refuse("be changed")
+
+    def __getattr__(self, name: str) -> Reference:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __getitem__(self, key: str | int) -> Reference:
+        if isinstance(key, bool) or not isinstance(key, (str, int)):
+            raise TypeError(f"{self!r} can be indexed by a number or a key, not by {key!r}")
+        if isinstance(key, int) and key < 0:
+            raise IndexError(
+                f"{self!r}[{key}]: Terraform counts from the front only; expression() can compute the last"
+            )
+        return Reference(self._unit, (*self._steps, str(key) if isinstance(key, str) else int(key)))
+
+    def _payload(self) -> list[object]:
+        return ["output", self._unit, *self._steps]
+
+    def _parts(self) -> Sequence[Input]:
+        return self._steps
+
+    def __repr__(self) -> str:
+        output, *steps = self._steps
+        return f"{self._unit}.outputs.{output}" + "".join(f"[{step!r}]" for step in steps)
+
+
+class Outputs(_Opaque):
+    """All outputs of a unit. `outputs.vpc_id` and `outputs["vpc_id"]` are one of them; as an input it is their map."""
+
+    __slots__ = ("_unit",)
+    _unit: str
+
+    def __init__(self, unit: str) -> None:
+        object.__setattr__(self, "_unit", unit)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self._refuse("be changed")
+
+    def __getattr__(self, name: str) -> Reference:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Reference(self._unit, (name,))
+
+    def __getitem__(self, name: str) -> Reference:
+        if not isinstance(name, str):
+            raise TypeError(f"{self!r} are found by name, not by {name!r}")
+        return Reference(self._unit, (name,))
+
+    def _payload(self) -> list[object]:
+        return ["output", self._unit]
+
+    def __repr__(self) -> str:
+        return f"{self._unit}.outputs"
+
+
+class Expression(_Opaque):
+    """A raw HCL expression; references in its text become HCL."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def _payload(self) -> list[object]:
+        return ["expression", self.text]
+
+    def _parts(self) -> Sequence[Input]:
+        return (self.text,)
+
+    def __repr__(self) -> str:
+        return f"expression({_TOKEN.sub('…', self.text)!r})"
+
+
+class EnvironmentValue(_Opaque):
+    """The value of an environment variable, read when Terraform runs. Always sensitive, never rendered."""
+
+    __slots__ = ("name",)
+    name: str
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def _payload(self) -> list[object]:
+        return ["env", self.name]
+
+    def __repr__(self) -> str:
+        return f"env({self.name!r})"
+
+
+class Block(dict[str, "Input"]):
+    """A nested block of a provider's or backend's configuration: Terraform wants `x { … }` there, not `x = { … }`."""
+
+    def __repr__(self) -> str:
+        return f"block({dict(self)!r})"
+
+
+Opaque: TypeAlias = Reference | Outputs | Expression | EnvironmentValue
+Input: TypeAlias = "str | int | float | bool | Opaque | Sequence[Input] | Mapping[str, Input] | None"
+"""What an input of a unit may be: what JSON has, and references, expressions and run-time variables within it."""
+
+
+def expression(text: str) -> Expression:
+    """Return *text* as a raw HCL expression. References may stand in it: `expression(f"length({net.outputs.ids})")`.
+
+    Raises ValueError for an empty text.
+    """
+    if not _is_text(text) or not text.strip():
+        raise ValueError(f"expression({text!r}): the text of an HCL expression is wanted")
+    return Expression(text)
+
+
+def env(name: str) -> EnvironmentValue:
+    """Return the value that the environment variable *name* will have when Terraform runs.
+
+    It is always sensitive, handed to Terraform as a variable, and never written to rendered files or records.
+    Raises ValueError where *name* is not a name that a variable can have.
+    """
+    if not _is_text(name) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(f"env({name!r}): not the name of an environment variable")
+    return EnvironmentValue(name)
+
+
+def block(arguments: Mapping[str, Input] | None = None, /, **more: Input) -> Block:
+    """Return a nested configuration block: `Provider("kubernetes", exec=block(command="aws", args=[...]))`."""
+    return Block({**(arguments or {}), **more})
+
+
+def pieces(text: str) -> list[str | Opaque]:
+    """Split a string into its plain parts and the references, expressions and variables that were put into it.
+
+    Raises TamperedReferenceError where a string operation has cut or changed one, NulCharacterError for a NUL that
+    belongs to none.
+    """
+    if _MARK not in text and not _REMAINS.search(text):
+        return [text] if text else []
+    found: list[str | Opaque] = []
+    end = 0
+    for token in _TOKEN.finditer(text):
+        found += _plain(text[end : token.start()])
+        found.append(_from_token(token))
+        end = token.end()
+    return [*found, *_plain(text[end:])]
+
+
+def walk(value: Input) -> Iterator[Opaque]:
+    """Yield every reference, expression and variable in *value*, those inside strings, keys and expressions too.
+
+    Raises TamperedReferenceError and NulCharacterError as pieces() does.
+    """
+    parts: Iterable[Input] = ()
+    if isinstance(value, str):
+        parts = [piece for piece in pieces(value) if not isinstance(piece, str)]
+    elif isinstance(value, _Opaque):
+        yield value
+        parts = value._parts()  # noqa: SLF001 - the class is of this module
+    elif isinstance(value, Mapping):
+        parts = chain.from_iterable(value.items())
+    elif isinstance(value, Sequence):
+        parts = value
+    for part in parts:
+        yield from walk(part)
+
+
+def is_opaque(value: object) -> bool:
+    """Whether nothing is known of *value*'s type while the spec is evaluated."""
+    return isinstance(value, _Opaque)
+
+
+def target(value: Reference | Outputs) -> tuple[str, tuple[str | int, ...]]:
+    """Return the unit's name and the steps of a reference; no steps for all outputs of a unit."""
+    steps = value._steps if isinstance(value, Reference) else ()  # noqa: SLF001 - every attribute name is an output's
+    return value._unit, steps  # noqa: SLF001
+
+
+def _is_text(value: object) -> bool:
+    """Asked of an object, since mypy takes what the types promise for true."""
+    return isinstance(value, str)
+
+
+def _plain(text: str) -> list[str]:
+    """A part of a string with no whole token in it, as a list of one or none."""
+    if _REMAINS.search(text):
+        raise TamperedReferenceError(text)
+    if _MARK in text:
+        raise NulCharacterError(text)
+    return [text] if text else []
+
+
+def _checksum(payload: str) -> str:
+    return f"{zlib.crc32(payload.encode()):08x}"
+
+
+def _from_token(token: re.Match[str]) -> Opaque:
+    checksum, payload = token.groups()
+    if checksum != _checksum(payload):
+        raise TamperedReferenceError(token[0])
+    match json.loads(payload):
+        case "output", str(unit):
+            return Outputs(unit)
+        case "output", str(unit), *steps:
+            return Reference(unit, tuple(steps))
+        case "expression", str(raw):
+            return Expression(raw)
+        case "env", str(name):
+            return EnvironmentValue(name)
+    raise TamperedReferenceError(token[0])

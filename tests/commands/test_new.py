@@ -1,0 +1,231 @@
+"""`infra-orch new`: what it makes works as it is, and what was there stays as it was."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infra_orch.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from conftest import Desk, Result
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder that lies in no project and no repository."""
+    folder = tmp_path / "place"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def made(place: Path, desk: Desk) -> Desk:
+    """A project that was made by the command."""
+    done = desk.run("-C", str(place), "new", "project", "infra")
+    assert done.code == 0, done.err
+    root = place / "infra"
+    return replace(desk, root=root, run=lambda *words: desk.run("-C", str(root), *words))
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file below *folder*, git's own left out, by its path."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".git" not in path.parts
+    }
+
+
+def document(result: Result) -> dict[str, object]:
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+def test_a_new_project_can_be_planned_at_once(made: Desk) -> None:
+    units = document(made.run("plan", "dev", "--json"))["units"]
+    assert {name: (unit["status"], unit["basis"]) for name, unit in units.items()} == {
+        "database": ("planned", "exact"),
+        "web": ("planned", "unknown"),
+    }
+
+
+def test_a_new_project_can_be_applied_and_has_nothing_left_to_do(made: Desk) -> None:
+    assert made.run("apply", "dev", "--auto-approve").code == 0
+    assert document(made.run("plan", "dev", "--json"))["status"] == "unchanged"
+
+
+def test_a_new_project_names_every_file_that_it_made(desk: Desk, place: Path) -> None:
+    done = desk.run("-C", str(place), "new", "project", "infra")
+    named = {line.removeprefix("made infra/") for line in done.out.splitlines()}
+    assert named == set(files_of(place / "infra"))
+
+
+def test_the_next_command_that_a_new_project_names_works(desk: Desk, place: Path) -> None:
+    done = desk.run("-C", str(place), "new", "project", "infra")
+    folder, words = re.search(r"next: cd (\S+) && infra-orch (.+)", done.err).groups()
+    assert desk.run("-C", str(place / folder), *words.split()).code == 0
+
+
+def test_the_settings_file_shows_every_setting_and_its_default(made: Desk) -> None:
+    file = made.root / "infra-orch.toml"
+    text = re.sub(r"^# (?=\w+ = )", "", file.read_text(), flags=re.MULTILINE)
+    file.write_text(text)
+    shown, default = load_settings(made.root), Settings()
+    assert set(re.findall(r"^(\w+) = ", text, re.MULTILINE)) == {field.name for field in fields(Settings)}
+    with_default = [field.name for field in fields(Settings) if getattr(default, field.name) is not None]
+    assert {name: getattr(shown, name) for name in with_default} == {
+        name: getattr(default, name) for name in with_default
+    }
+
+
+def test_a_settings_file_as_it_is_made_changes_nothing(made: Desk) -> None:
+    assert load_settings(made.root) == Settings()
+
+
+def test_a_new_project_is_a_git_repository_of_its_own(made: Desk) -> None:
+    assert Path(made.git("rev-parse", "--show-toplevel")) == made.root.resolve()
+
+
+def test_a_new_project_within_a_repository_stays_part_of_it(desk: Desk, place: Path) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=place, check=True)
+    desk.run("-C", str(place), "new", "project", "infra")
+    assert not (place / "infra" / ".git").exists()
+
+
+def test_git_leaves_the_line_ends_of_rendered_files_alone(made: Desk) -> None:
+    paths = ("stacks/dev/rendered/web/main.tf", "stacks/team/dev/rendered/stack.json", "stacks/dev/record/web.json")
+    attributes = made.git("check-attr", "text", "--", *paths).splitlines()
+    assert {line.rsplit(": ", 1)[1] for line in attributes} == {"unset"}
+
+
+def test_what_was_made_is_formatted_as_terraform_formats(made: Desk) -> None:
+    assert made.run("new", "module", "network").code == 0
+    assert made.run("render", "dev").code == 0
+    done = subprocess.run(
+        ["terraform", "fmt", "-check", "-recursive"], check=False, cwd=made.root, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_what_was_made_passes_strict_type_checks(made: Desk) -> None:
+    assert made.run("new", "stack", "prod").code == 0
+    flags = ["--strict", "--explicit-package-bases", f"--cache-dir={made.root / '.mypy_cache'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *flags, "stacks"], check=False, cwd=made.root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_empty_clone_can_become_a_project(desk: Desk, place: Path) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=place, check=True)
+    done = desk.run("-C", str(place), "new", "project", ".")
+    assert done.code == 0, done.err
+    assert (place / "stacks" / "dev" / "stack.py").is_file()
+
+
+def test_a_folder_that_holds_something_is_left_alone(desk: Desk, place: Path) -> None:
+    (place / "infra").mkdir()
+    (place / "infra" / "README.md").write_text("mine")
+    done = desk.run("-C", str(place), "new", "project", "infra")
+    assert (done.code, files_of(place)) == (64, {"infra/README.md": b"mine"})
+    assert "README.md" in done.err
+
+
+def test_a_file_in_the_place_of_the_project_is_left_alone(desk: Desk, place: Path) -> None:
+    (place / "infra").write_text("mine")
+    assert desk.run("-C", str(place), "new", "project", "infra").code == 64
+    assert desk.run("-C", str(place), "new", "project", "infra/below").code == 64
+    assert files_of(place) == {"infra": b"mine"}
+
+
+def test_a_project_within_a_project_is_refused(made: Desk) -> None:
+    before = files_of(made.root)
+    done = made.run("new", "project", "inner")
+    assert (done.code, files_of(made.root)) == (64, before)
+    assert "infra-orch new stack" in done.err
+
+
+@pytest.mark.parametrize("name", ["", "/", "two words", "-x", "ünï", "a\nb", "x" * 300])
+def test_a_name_that_no_project_can_have_makes_nothing(desk: Desk, place: Path, name: str) -> None:
+    assert desk.run("-C", str(place), "new", "project", "--", name).code == 64
+    assert not list(place.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder in which nobody can make anything")
+def test_a_place_that_cannot_be_written_is_named(desk: Desk) -> None:
+    done = desk.run("new", "project", "/proc/infra")
+    assert done.code == 1
+    assert "/proc/infra" in done.err
+
+
+def test_a_new_stack_is_valid_and_can_be_planned(made: Desk) -> None:
+    assert made.run("new", "stack", "prod").code == 0
+    assert made.run("validate", "prod").code == 0
+    assert made.run("plan", "prod").code == 0
+
+
+def test_the_example_in_a_new_stack_works_once_it_is_no_comment(made: Desk) -> None:
+    assert made.run("new", "stack", "prod").code == 0
+    spec = made.root / "stacks" / "prod" / "stack.py"
+    spec.write_text(re.sub(r"^#     ", "", spec.read_text(), flags=re.MULTILINE))
+    units = document(made.run("plan", "prod", "--json"))["units"]
+    assert {unit["status"] for unit in units.values()} == {"planned"}
+
+
+def test_stacks_of_two_teams_do_not_share_a_name(made: Desk) -> None:
+    for name in ("a/prod", "b/prod"):
+        assert made.run("new", "stack", name).code == 0
+    names = {made.run("validate", name).out.split(" ")[0] for name in ("a/prod", "b/prod")}
+    assert len(names) == 2
+
+
+def test_the_call_that_a_new_module_prints_works(made: Desk) -> None:
+    done = made.run("new", "module", "network")
+    call = re.search(r"stack\.unit\(.+\)$", done.err, re.MULTILINE).group()
+    spec = made.root / "stacks" / "dev" / "stack.py"
+    spec.write_text(f"{spec.read_text()}\n{call}\n")
+    assert document(made.run("plan", "dev", "--unit", "network", "--json"))["status"] == "planned"
+
+
+@pytest.mark.parametrize(("kind", "name"), [("stack", "dev"), ("module", "service")])
+def test_a_stack_or_module_that_exists_is_left_alone(made: Desk, kind: str, name: str) -> None:
+    before = files_of(made.root)
+    done = made.run("new", kind, name)
+    assert (done.code, files_of(made.root)) == (64, before)
+    assert f"{kind}s/{name}" in done.err
+
+
+@pytest.mark.parametrize("kind", ["stack", "module"])
+@pytest.mark.parametrize("name", ["", ".", "../x", "/x", "a//b", "a/", "two words", "1st", "a/../b", "x" * 65])
+def test_a_name_that_no_stack_or_module_can_have_makes_nothing(made: Desk, kind: str, name: str) -> None:
+    before = files_of(made.root)
+    done = made.run("new", kind, "--", name)
+    assert (done.code, files_of(made.root)) == (64, before)
+    assert "cannot be" in done.err
+
+
+@pytest.mark.parametrize("name", ["dev/inner", "rendered", "team/record"])
+def test_a_stack_that_would_be_taken_for_part_of_another_is_refused(made: Desk, name: str) -> None:
+    before = files_of(made.root)
+    assert (made.run("new", "stack", name).code, files_of(made.root)) == (64, before)
+
+
+def test_a_module_that_cannot_be_written_leaves_nothing_behind(made: Desk) -> None:
+    (made.root / "modules" / "team").write_text("mine")
+    before = files_of(made.root)
+    done = made.run("new", "module", "team/network")
+    assert (done.code, files_of(made.root)) == (64, before)
+
+
+def test_a_stack_needs_a_project(desk: Desk, place: Path) -> None:
+    done = desk.run("-C", str(place), "new", "stack", "prod")
+    assert done.code == 64
+    assert "infra-orch new project" in done.err
