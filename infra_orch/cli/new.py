@@ -1,0 +1,41 @@
+"""`infra-orch new project|stack|module`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from infra_orch.cli.here import project_here
+from infra_orch.console import Console
+
+new_app = typer.Typer(
+    help="Files to begin with: a project, a stack, a module.", no_args_is_help=True, rich_markup_mode=None
+)
+_NewName = Annotated[str, typer.Argument(metavar="NAME", help="Its name, which is that of its folder.")]
+
+
+@new_app.command("project", epilog="Example: infra-orch new project infrastructure")
+def newproject_here(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The folder to make, or an empty one (`.` is this one).")],
+) -> int:
+    """Make a project, with an example that can be planned at once."""
+    from infra_orch.commands import new
+
+    return new.project(name, Console())
+
+
+@new_app.command("stack", epilog="Example: infra-orch new stack prod")
+def new_stack(name: _NewName) -> int:
+    """Make a stack in this project: stacks/NAME/stack.py."""
+    from infra_orch.commands import new
+
+    return new.stack(project_here(), name, Console())
+
+
+@new_app.command("module", epilog="Example: infra-orch new module network")
+def new_module(name: _NewName) -> int:
+    """Make a Terraform module in this project: modules/NAME/."""
+    from infra_orch.commands import new
+
+    return new.module(project_here(), name, Console())

@@ -1,0 +1,112 @@
+"""The commands that look at a stack or a run, and `tf`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from infra_orch.cli import completion
+from infra_orch.cli import options as o
+from infra_orch.cli.here import project_here
+from infra_orch.console import Console
+
+
+def validate(stack: o.Stack) -> int:
+    """Find all that is wrong with a stack; run nothing."""
+    from infra_orch.commands.validate import validate as command
+
+    return command(project_here(), stack, Console())
+
+
+def render(
+    stack: o.Stack,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Write nothing; exit with 1 and a diff where the files are stale.",
+            envvar="INFRA_ORCH_CHECK",
+        ),
+    ] = False,
+) -> int:
+    """Write the Terraform root modules of a stack."""
+    from infra_orch.commands.render import render as command
+
+    return command(project_here(), stack, Console(), check=check)
+
+
+def graph(
+    stack: o.Stack,
+    format: Annotated[  # noqa: A002  the option's name
+        str, typer.Option("--format", metavar="FORMAT", help="tree, mermaid, dot or json.", envvar="INFRA_ORCH_FORMAT")
+    ] = "tree",
+) -> int:
+    """Show what depends on what."""
+    from infra_orch.commands.graph import graph as command
+
+    return command(project_here(), stack, Console(), form=format)
+
+
+def output(
+    stack: o.Stack,
+    unit: Annotated[
+        str | None,
+        typer.Argument(metavar="[UNIT]", help="Only this unit.", autocompletion=completion.units),
+    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One output, raw, for scripts.")] = None,
+    json: o.Json = False,
+    sandbox: o.Sandbox = False,
+    from_rendered: o.FromRendered = False,
+    sensitive: Annotated[
+        bool, typer.Option("--sensitive", help="Also print sensitive values.", envvar="INFRA_ORCH_SENSITIVE")
+    ] = False,
+    engine: o.Engine = None,
+) -> int:
+    """Print the values of outputs, read from the states."""
+    from infra_orch.commands.options import RunOptions
+    from infra_orch.commands.output import output as command
+
+    options = RunOptions(json=json, sandbox=sandbox, from_rendered=from_rendered)
+    return command(project_here(engine=engine), stack, unit, name, options, Console(json=json), sensitive=sensitive)
+
+
+def history(
+    stack: o.Stack,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="At most so many.", envvar="INFRA_ORCH_LIMIT")
+    ] = 20,
+    json: o.Json = False,
+    sandbox: o.Sandbox = False,
+) -> int:
+    """Show who did what to a stack, and when."""
+    from infra_orch.commands.history import history as command
+
+    return command(project_here(), stack, Console(json=json), limit=limit, sandbox=sandbox)
+
+
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, the beginning of it, or `last`.")],
+    unit: Annotated[str | None, typer.Argument(metavar="[UNIT]", help="The full output of this unit.")] = None,
+    json: o.Json = False,
+) -> int:
+    """Show one run in full, or the output of a unit in it."""
+    from infra_orch.commands.show import show as command
+
+    return command(project_here(), run, unit, Console(json=json))
+
+
+def tf(
+    stack: o.Stack,
+    unit: Annotated[str, typer.Argument(metavar="UNIT", help="The unit.", autocompletion=completion.units)],
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="-- ARGS", help="Terraform's own.")] = None,
+    sandbox: o.Sandbox = False,
+    from_rendered: o.FromRendered = False,
+    engine: o.Engine = None,
+) -> int:
+    """Run any Terraform command for a unit."""
+    from infra_orch.commands.options import RunOptions
+    from infra_orch.commands.tf import tf as command
+
+    options = RunOptions(sandbox=sandbox, from_rendered=from_rendered)
+    return command(project_here(engine=engine), stack, unit, tuple(arguments or ()), options, Console())

@@ -1,0 +1,144 @@
+"""The commands that run a stack: plan, apply and destroy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra_orch.cli import options as o
+from infra_orch.cli.here import project_here
+from infra_orch.console import Console
+
+if TYPE_CHECKING:
+    from infra_orch.commands.options import RunOptions
+    from infra_orch.project import Project
+
+
+def plan(
+    stack: o.Stack,
+    unit: o.Unit = None,
+    tag: o.Tag = None,
+    with_upstream: o.WithUpstream = False,
+    with_downstream: o.WithDownstream = False,
+    json: o.Json = False,
+    sandbox: o.Sandbox = False,
+    from_rendered: o.FromRendered = False,
+    prune: o.Prune = False,
+    full: o.Full = False,
+    destroy: o.Destroy = False,
+    out: o.Out = None,
+    parallelism: o.Parallelism = None,
+    engine: o.Engine = None,
+    detailed_exitcode: Annotated[
+        bool,
+        typer.Option(
+            "--detailed-exitcode", help="Exit with 2 where there are changes.", envvar="INFRA_ORCH_DETAILED_EXITCODE"
+        ),
+    ] = False,
+) -> int:
+    """Show what an apply would do, with truthful values."""
+    from infra_orch.commands.plan import plan as command
+
+    options = _options(
+        unit,
+        tag,
+        with_upstream=with_upstream,
+        with_downstream=with_downstream,
+        json=json,
+        sandbox=sandbox,
+        from_rendered=from_rendered,
+        prune=prune,
+        full=full,
+        destroy=destroy,
+        out=out,
+        detailed_exitcode=detailed_exitcode,
+    )
+    return command(project_here(parallelism=parallelism, engine=engine), stack, options, Console(json=json))
+
+
+def apply(
+    stack: o.Stack,
+    unit: o.Unit = None,
+    tag: o.Tag = None,
+    with_upstream: o.WithUpstream = False,
+    with_downstream: o.WithDownstream = False,
+    json: o.Json = False,
+    sandbox: o.Sandbox = False,
+    auto_approve: o.AutoApprove = False,
+    allow_unseen: o.AllowUnseen = False,
+    commit: o.Commit = None,
+    from_rendered: o.FromRendered = False,
+    prune: o.Prune = False,
+    full: o.Full = False,
+    plan: o.Plan = None,
+    parallelism: o.Parallelism = None,
+    engine: o.Engine = None,
+) -> int:
+    """Plan, show, ask, apply exactly that, record it in git."""
+    from infra_orch.commands.apply import apply as command
+
+    project = project_here(parallelism=parallelism, engine=engine)
+    options = _options(
+        unit,
+        tag,
+        with_upstream=with_upstream,
+        with_downstream=with_downstream,
+        json=json,
+        sandbox=sandbox,
+        auto_approve=auto_approve,
+        allow_unseen=allow_unseen,
+        commit=_commits(project, commit, sandbox=sandbox),
+        from_rendered=from_rendered,
+        prune=prune,
+        full=full,
+        plan=plan,
+    )
+    return command(project, stack, options, Console(json=json))
+
+
+def destroy(
+    stack: o.Stack,
+    unit: o.Unit = None,
+    tag: o.Tag = None,
+    with_downstream: o.WithDownstream = False,
+    json: o.Json = False,
+    sandbox: o.Sandbox = False,
+    auto_approve: o.AutoApprove = False,
+    commit: o.Commit = None,
+    from_rendered: o.FromRendered = False,
+    full: o.Full = False,
+    parallelism: o.Parallelism = None,
+    engine: o.Engine = None,
+) -> int:
+    """Plan a destruction, show, ask, do it in reverse order."""
+    from infra_orch.commands.apply import destroy as command
+
+    project = project_here(parallelism=parallelism, engine=engine)
+    options = _options(
+        unit,
+        tag,
+        with_upstream=False,
+        with_downstream=with_downstream,
+        json=json,
+        sandbox=sandbox,
+        auto_approve=auto_approve,
+        commit=_commits(project, commit, sandbox=sandbox),
+        from_rendered=from_rendered,
+        full=full,
+    )
+    return command(project, stack, options, Console(json=json))
+
+
+def _options(
+    unit: list[str] | None, tag: list[str] | None, *, with_upstream: bool, with_downstream: bool, **rest: Any
+) -> RunOptions:
+    from infra_orch.commands.options import RunOptions
+    from infra_orch.commands.selecting import Wanted
+
+    return RunOptions(wanted=Wanted(tuple(unit or ()), tuple(tag or ()), with_upstream, with_downstream), **rest)
+
+
+def _commits(project: Project, flag: bool | None, *, sandbox: bool) -> bool:
+    """Whether records are committed: as the flag says, else as the settings do, and from the sandbox never unasked."""
+    return flag if flag is not None else project.settings.commit and not sandbox
