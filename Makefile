@@ -1,0 +1,47 @@
+# `make help` lists the targets. Each sets up what it needs in $(VENV) first, and does nothing twice.
+# A Python 3.11 or newer, git and make are all that a machine has to have.
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+RUN = $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types bench docs lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Make the virtual environment; every target below does so by itself
+	@VENV='$(VENV)' PYTHON='$(PYTHON)' .ci/setup
+
+demo: setup ## Rehearse stacks/prod on an emulated AWS: apply, plan again, destroy; a few minutes
+	@$(RUN) .ci/demo/demo.py $(ARGS)
+
+# A file's tests stay together and in order: some share what takes seconds to make.
+test: setup ## Run the tests on every core; ARGS="-k git -x" is handed to pytest
+	$(RUN) -m pytest -n auto --dist loadfile $(ARGS)
+
+lint: setup ## Check style, the layers' imports, and the format of the Terraform files
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(RUN) .ci/terraform_fmt.py modules stacks .ci/demo/modules
+
+types: setup ## Check the types of the package, and of a stack file as a user would
+	$(RUN) -m mypy
+	$(RUN) -m mypy --strict --config-file= stacks/prod/stack.py
+	$(RUN) -m mypy --strict --config-file= .ci/demo/demo.py .ci/check_links.py .ci/terraform_fmt.py
+
+bench: setup ## Measure a stack of 100 units against bare Terraform
+	$(RUN) -m benchmarks $(ARGS)
+
+docs: setup ## Check the links of the documentation
+	$(RUN) .ci/check_links.py
+
+lock: ## Choose the versions in .ci/requirements/ anew (needs uv)
+	.ci/lock
+
+clean: ## Remove what can be made again: the virtual environment, caches, built packages
+	rm -rf '$(VENV)' dist .hypothesis .import_linter_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
