@@ -1,0 +1,137 @@
+"""`python -m benchmarks`: measure, print tables, and with --write put them into docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks import against_bare, start
+from benchmarks.measure import table
+from benchmarks.projects import DEEP, UNKNOWN, WIDE, git_environment
+from infra_orch.engine.engine import Engine, find_engine
+from infra_orch.engine.environment import terraform_environment
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the benchmarks that were asked for. They assert nothing: a number is not a test."""
+    options = _options(arguments)
+    engine = find_engine(os.environ.get("INFRA_ORCH_ENGINE"))
+    workers = options.parallelism or os.cpu_count() or 1
+    with tempfile.TemporaryDirectory(prefix="infra-orch-bench-") as name:
+        folder = Path(name)
+        env = _environment(folder)
+        parts = [_about(arguments, engine, workers)]
+        if "bare" in options.only:
+            parts.append(_bare(folder, engine, env, workers, options.rounds))
+        if "start" in options.only:
+            parts.append(_start(folder, env))
+        if "own" in options.only:
+            parts.append(_own(folder, env, engine))
+        if "growth" in options.only:
+            parts.append(_growth(folder, env))
+    text = "\n\n".join(parts)
+    sys.stdout.write(text + "\n")
+    if options.write:
+        _write(text)
+    return 0
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parts = ("bare", "start", "own", "growth")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds against bare Terraform (default: 3)")
+    parser.add_argument("--parallelism", type=int, metavar="N", help="units at work at once (default: one per core)")
+    parser.add_argument("--only", action="append", choices=parts, help="only this part (repeatable)")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into docs/{PAGE.name}")
+    options = parser.parse_args(arguments)
+    options.only = options.only or parts
+    return options
+
+
+def _environment(folder: Path) -> Mapping[str, str]:
+    """What both sides run in: no settings of the user's, no question to a server whether there is a newer Terraform."""
+    home = folder / "home"
+    home.mkdir()
+    config = home / "terraformrc"
+    config.touch()
+    unwanted = ("TF_", "INFRA_ORCH_", "AWS_", "PYTHON")
+    base = {name: value for name, value in git_environment().items() if not name.startswith(unwanted)}
+    own = {
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home),
+        "TF_CLI_CONFIG_FILE": str(config),
+        # The package that is measured is this one, wherever the program is started; compiled, as after an installation.
+        "PYTHONPATH": str(PAGE.parents[1]),
+        "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
+    }
+    return terraform_environment(base, extra=own).values
+
+
+def _about(arguments: list[str], engine: Engine, workers: int) -> str:
+    command = shlex.join(["python", "-m", "benchmarks", *arguments])
+    load = f", load average {os.getloadavg()[0]:.1f} when it began" if hasattr(os, "getloadavg") else ""
+    return (
+        f"Made by `{command}` with {engine}, Python {platform.python_version()} on {platform.system()}, "
+        f"{os.cpu_count()} cores, {workers} units at once{load}."
+    )
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _bare(folder: Path, engine: Engine, env: Mapping[str, str], workers: int, rounds: int) -> str:
+    results = []
+    for number, shape in enumerate((WIDE, DEEP, UNKNOWN)):
+        bench = against_bare.prepare(folder / f"bare-{number}", shape, engine, env, workers)
+        results.append((shape, against_bare.compare(bench, rounds, _tell)))
+    return against_bare.lines(results)
+
+
+def _start(folder: Path, env: Mapping[str, str]) -> str:
+    _tell("start")
+    pair = start.help_text(folder, env, 15)
+    mine, theirs = pair.median("ours", "wall"), pair.median("theirs", "wall")
+    least = min(cost.wall for cost in pair.ours), min(cost.wall for cost in pair.theirs)
+    row = ["`infra-orch --help`", *(f"{seconds:.3f} s" for seconds in (theirs, mine, *reversed(least)))]
+    return table(["", "`python -c pass`, median", "ours, median", "`python -c pass`, least", "ours, least"], [row])
+
+
+def _own(folder: Path, env: Mapping[str, str], engine: Engine) -> str:
+    _tell("our own process")
+    chosen = "embedded" if engine.name == "embedded" else engine.program[-1]
+    found = start.own(folder, env, chosen, (10, 100, 300))
+    rows = [
+        ["most memory of our process", *(f"{size['peak']:.0f} MiB" for size in found.values())],
+        ["processor time of our process", *(f"{size['own']:.2f} s" for size in found.values())],
+        ["processor time of all that it started", *(f"{size['children']:.2f} s" for size in found.values())],
+    ]
+    return table(["a plan of", *(f"{size} units" for size in found)], rows)
+
+
+def _growth(folder: Path, env: Mapping[str, str]) -> str:
+    _tell("growth")
+    found, slope = start.growth(folder, env, (100, 300, 1000), 3)
+    row = ["evaluate, check, render and graph", *(f"{seconds:.2f} s" for seconds in found.values()), f"{slope:.2f}"]
+    return table(["", *(f"{size} units" for size in found), "exponent"], [row])
+
+
+def _write(text: str) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    head, _, rest = page.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
+    _tell(f"written into docs/{PAGE.name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
