@@ -154,13 +154,17 @@ def _record(
     facts = run.facts()
     records = records_of(folder, sandbox=run.sandbox, committed=options.commit)
     outcomes = {name: node.outcome for name, node in nodes.items()}
-    units = _unit_records(selection, nodes, context, facts, records.units())
+    units = _unit_records(selection, nodes, context, facts, run.records.units())
     status = run_status(outcomes, run.command, stopped=context.supervisor.stopping)
     run_document = context.redactor.value(run_record(outcomes, facts, status=status))
     if bundle:
         run_document["bundle"] = bundle
     gone = {name for name in selection.units if name not in context.stack.units}
     renamed = {unit.formerly for name, unit in context.stack.units.items() if unit.formerly and name in units}
+    if run.sandbox:
+        # These go with the emulator. What is not committed stays as history alone.
+        write_records(run.records, units, run_document, gone, renamed)
+        units = units if options.commit else {}
     changed = write_records(records, units, run_document, gone, renamed)
     if not run.sandbox:
         forget_kept(folder, {name for name in gone if units.get(name, {}).get("status") == "destroyed"})
@@ -209,8 +213,9 @@ def _rendered(run: Session, repository: Repository) -> dict[Path, bytes | None]:
     """The rendered files as they are, those that are gone as None; what is not ours is left to its owner."""
     stack = run.context.stack
     folder = stack.folder.rendered
+    units = (*stack.units.values(), *(kept.unit for kept in stack.left_over.values()))
     ours = [stack.folder.index]
-    ours += [folder / name / file for name, unit in stack.units.items() for file in (*unit.files, LOCK_FILE)]
+    ours += [folder / unit.name / file for unit in units for file in (*unit.files, LOCK_FILE)]
     found: dict[Path, bytes | None] = {path: path.read_bytes() for path in ours if path.is_file()}
     for committed, _ in repository.list_tree("HEAD", repository.relative(folder)):
         path = repository.root / committed

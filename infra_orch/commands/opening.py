@@ -94,7 +94,8 @@ def committed_render(folder: StackFolder) -> RenderedStack:
         what = "a git repository" if repository is None else "a commit"
         raise RefusedError(f"--from-rendered needs {what}: it runs what is committed")
     _refuse(differences(repository, commit, [folder.rendered]))
-    for unit in (*rendered.units.values(), *(kept.unit for kept in rendered.left_over.values())):
+    units = (*rendered.units.values(), *(kept.unit for kept in rendered.left_over.values()))
+    for unit in units:
         for name, checksum in unit.files.items():
             path = folder.rendered / unit.name / name
             if not path.is_file() or digest(path.read_bytes()) != checksum:
@@ -104,7 +105,7 @@ def committed_render(folder: StackFolder) -> RenderedStack:
                     where=Where(project.shown(path)),
                 )
     # Told by the files that Terraform reads, and not by what the index says of them.
-    roots = [folder.rendered / name for name, unit in rendered.units.items() if unit.files]
+    roots = [folder.rendered / unit.name for unit in units if unit.files]
     modules = module_folders(roots, project.cache / "modules")[len(roots) :]
     _refuse(differences(repository, commit, modules, besides=NOT_PART))
     return rendered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from infra_orch.commands.ending import forget
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.selecting import refuse_orphans, select
@@ -10,6 +11,7 @@ from infra_orch.console import Console
 from infra_orch.project import Project
 from infra_orch.record.leftover import bring_back, names_left_over
 from infra_orch.report.terminal import plan_lines, plan_summary
+from infra_orch.run.apply import apply_order
 from infra_orch.run.outcome import Status
 from infra_orch.run.plan import Preview, Selection, plan
 from infra_orch.run.unit import show_text
@@ -27,10 +29,15 @@ def preview(
     selection = select(opened, options.wanted, kind, workers=project.settings.workers, left_over=gone)
     if kind == "destroy":
         refuse_orphans(opened, selection.units, records)
+    apply_order(selection)  # one that cannot be is refused before anything is done
     if not selection.units:
         console.warn(f"{opened.rendered.name} has no units to work on")
-    shown = plan(selection, run.context)
-    show_preview(selection, shown, run, options, console, kind=kind)
+    try:
+        shown = plan(selection, run.context)
+        show_preview(selection, shown, run, options, console, kind=kind)
+    except BaseException:
+        forget(selection, run.context)
+        raise
     remaining = [name for name in left_over if name not in selection.units]
     if remaining:
         console.note(

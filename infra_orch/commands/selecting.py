@@ -71,13 +71,14 @@ def select(opened: Opened, wanted: Wanted, kind: str, *, workers: int, left_over
     }
     units = {name: work for name, work in works.items() if name in names}
     gone = {item.name: UnitWork(item.unit, item.files, destroy=True) for item in left_over}
+    known = {**works, **gone}
     outside = {
-        upstream: works[upstream]
+        upstream: known[upstream]
         for work in (*units.values(), *gone.values())
         for upstream in work.unit.needs
-        if upstream in works and (upstream not in units or work.unit.name in gone)
+        if upstream in known and (upstream not in units or work.unit.name in gone)
     }
-    graph = _with_left_over(rendered.graph.only(names), tuple(left_over))
+    graph = _with_left_over(rendered.graph.only(names), tuple(left_over), kind)
     return Selection(
         units={**units, **gone},
         outside=outside,
@@ -113,11 +114,26 @@ def _exists(record: Mapping[str, object] | None) -> bool:
     return record is not None and record.get("status") != "destroyed"
 
 
-def _with_left_over(graph: Graph, left_over: tuple[LeftOver, ...]) -> Graph:
-    """Units that left the spec go after what used to depend on them has let go of them, and in reverse among themselves."""
+def _with_left_over(graph: Graph, left_over: tuple[LeftOver, ...], kind: str) -> Graph:
+    """Add units that left the spec: each goes after what used to depend on it has let go of it, or is gone.
+
+    The graph of a destroy is in the order of creation, since it is walked the other way round. Raises RefusedError
+    where the spec has been turned round so that there is no such order.
+    """
     gone = {item.name for item in left_over}
+    nodes = {*graph.upstream, *gone}
     edges = set(graph.edges)
     for item in left_over:
-        edges |= {(item.name, first) for first in item.unit.needs if first in gone}
-        edges |= {(after, item.name) for after in item.dependents if after in graph.upstream}
-    return Graph.of((*graph.upstream, *gone), edges)
+        if kind == "destroy":
+            edges |= {(first, item.name) for first in item.unit.needs if first in nodes}
+            edges |= {(item.name, after) for after in item.dependents if after in nodes}
+        else:
+            edges |= {(item.name, first) for first in item.unit.needs if first in gone}
+            edges |= {(after, item.name) for after in item.dependents if after in graph.upstream}
+    whole = Graph.of(nodes, edges)
+    if cycle := whole.cycle():
+        raise RefusedError(
+            f"with the units that left the spec there is no order to destroy in: {' -> '.join(cycle)}",
+            hint="apply with --prune first: it destroys those that left",
+        )
+    return whole

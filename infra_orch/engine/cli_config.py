@@ -33,7 +33,7 @@ class CliConfig:
 
     env: what to add to the environment of every Terraform command.
     warnings: what the user should know, one sentence each.
-    origin: where it comes from, in words, for `doctor`.
+    origin: where it comes from, in words.
     methods: the user's installation methods, or else the mirrors and then the registry; None: the user's file is used
     as it is, because it is not understood here, and nothing is cached.
     store: the folder of the provider cache for exactly these methods; packages that came another way are not in it.

@@ -133,9 +133,27 @@ def providers_schema(engine: Engine) -> list[str]:
     return _argv(engine, "providers schema", json=IsFlagged)
 
 
-def providers_lock(engine: Engine, platforms: Sequence[str], *, fs_mirror: Path | str | None = None) -> list[str]:
-    """Write hashes for *platforms* (`linux_amd64`) into the lock file, from the registry or the mirror *fs_mirror*."""
-    return _argv(engine, "providers lock", platform=list(platforms), fs_mirror=fs_mirror)
+def providers_lock(
+    engine: Engine,
+    platforms: Sequence[str],
+    addresses: Sequence[str] = (),
+    *,
+    fs_mirror: Path | str | None = None,
+    net_mirror: str | None = None,
+) -> list[str]:
+    """Write hashes for *platforms* (`linux_amd64`) into the lock file, of the providers *addresses* or of all.
+
+    They come from the folder *fs_mirror*, the URL *net_mirror*, or else from the providers' registries.
+    """
+    return _argv(
+        engine,
+        "providers lock",
+        *(("--", *addresses) if addresses else ()),
+        no_color=IsFlagged,
+        platform=list(platforms),
+        fs_mirror=fs_mirror,
+        net_mirror=net_mirror,
+    )
 
 
 def state_list(engine: Engine) -> list[str]:

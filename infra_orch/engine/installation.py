@@ -49,7 +49,11 @@ class Method:
     @property
     def path(self) -> str:
         """The folder of a filesystem mirror."""
-        return next((_unquoted(item.value) for item in _items(self.body) if item.name == "path"), "")
+        return self.argument("path")
+
+    def argument(self, name: str) -> str:
+        """The value of an argument in the body; empty where there is none of that name."""
+        return next((_unquoted(item.value) for item in _items(self.body) if item.name == name), "")
 
     def serves(self, address: str, default_host: str) -> bool:
         """Whether Terraform would ask this method for a provider (`host/namespace/type`)."""

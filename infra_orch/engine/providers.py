@@ -37,6 +37,13 @@ UNREACHABLE = re.compile(
 )
 """Errors of `terraform init` that every unit with the same requirements would meet."""
 
+CHANGED = re.compile(r"match any of the checksums")
+CHANGED_HINT = (
+    "what comes now is not what was locked: find out why; to trust it, remove the unit's .terraform.lock.hcl "
+    "beside its rendered files"
+)
+REACH_HINT = "check the network, or name a folder of providers: INFRA_ORCH_PROVIDER_MIRROR=DIR"
+
 
 @dataclass(frozen=True)
 class UnitToInit:
@@ -124,7 +131,7 @@ class ProviderCache:
         if not unit.upgrade and self._holds(needed, unit.lock()):
             return False
         key = (tuple(sorted(unit.required.items())), unit.lock(), unit.upgrade, unit.lockfile_readonly)
-        with self._locked(unit) as handle:
+        with self.locked(unit) as handle:
             known = self._results.get(key)
             if isinstance(known, UserError):
                 raise known
@@ -224,8 +231,9 @@ class ProviderCache:
         first = re.search(r"^Error: (?P<summary>.+)\n+(?P<detail>(?:.+\n)*)", said, re.MULTILINE)
         reason = f"{first['summary']}: {' '.join(first['detail'].split())}".rstrip(": ") if first else "init failed"
         kind = UnavailableError if UNREACHABLE.search(said) else UserError
-        hint = f"the whole output is in {unit.log}; infra-orch doctor says where providers come from"
-        return kind(f"providers cannot be installed: {reason}", hint=hint)
+        hint = CHANGED_HINT if CHANGED.search(reason) else REACH_HINT
+        # Units that need the same get this error too, and their own logs say nothing of it.
+        return kind(f"providers cannot be installed: {reason}", hint=f"{hint}; the whole output is in {unit.log}")
 
     def _is_downloaded(self, address: str) -> bool:
         # The provider `terraform` is part of Terraform.
@@ -237,7 +245,7 @@ class ProviderCache:
         return "/".join([*(self.config.default_host, "hashicorp")[: 3 - len(parts)], *parts])
 
     @contextlib.contextmanager
-    def _locked(self, unit: UnitToInit) -> Iterator[int]:
+    def locked(self, unit: UnitToInit) -> Iterator[int]:
         """Hold the cache's lock, across threads and processes; yields its file descriptor."""
         handle = os.open(private_folder(self.config.store) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

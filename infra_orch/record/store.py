@@ -62,11 +62,13 @@ def read_record(path: Path) -> Mapping[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
         schema = document["schema"]
     except (OSError, ValueError, KeyError, TypeError) as error:
+        shown = _from_here(path)
         raise UserError(
-            f"{path} is not a record: {error}", where=Where(str(path)), hint=f"git checkout -- {path} brings it back"
+            f"this is not a record: {error}", where=Where(shown), hint=f"git checkout -- {shown} brings it back"
         ) from error
     if not isinstance(schema, int) or schema > SCHEMA:
-        raise UserError(f"{path} was written by a newer infra-orch (schema {schema!r})", hint="upgrade infra-orch")
+        newer = f"this was written by a newer infra-orch (schema {schema!r})"
+        raise UserError(newer, where=Where(_from_here(path)), hint="upgrade infra-orch")
     return dict(document)
 
 
@@ -174,6 +176,12 @@ def _count_words(counts: Counts, *, done: bool) -> str:
     )
     numbers = counts.as_json()
     return ", ".join(f"{numbers[key]} {past if done else f'to {verb}'}" for key, past, verb in names if numbers[key])
+
+
+def _from_here(path: Path) -> str:
+    """*path* as a command typed here takes it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> bytes:

@@ -163,7 +163,9 @@ def _string(text: str, *, one_column: bool = False) -> str:
 
 def _opaque(value: Opaque) -> str:
     if isinstance(value, Expression):
-        return "".join(part if isinstance(part, str) else _opaque(part) for part in pieces(value.text)).strip()
+        text = "".join(part if isinstance(part, str) else _opaque(part) for part in pieces(value.text)).strip()
+        # HCL ends an expression where its line ends, but for one in brackets.
+        return f"(\n{text}\n)" if "\n" in text else text
     if isinstance(value, EnvironmentValue):
         return f"var.{VARIABLE_PREFIX}{value.name}"
     return reference_text(value)

@@ -146,7 +146,14 @@ class _Known:
 
 _KNOWN = (
     _Known(
-        r"Error acquiring the state lock(?:.*?ID:\s*(?P<id>\S+))?(?:.*?Who:\s*(?P<who>[^\n]+))?"
+        # What Terraform goes on to say is of the lock that it wanted for itself, and not of the one in its way.
+        r"HTTP remote state already locked(?:: ID=(?P<id>\S+))?",
+        "locked",
+        "the state is locked by somebody else (lock {id}); its server does not say who that is",
+        "wait until that run has ended; if it is gone: infra-orch tf {subject} -- force-unlock {id}",
+    ),
+    _Known(
+        r"Error acquiring the state lock(?:.*?\n[\s│]*ID:\s*(?P<id>\S+))?(?:.*?Who:\s*(?P<who>[^\n]+))?"
         r"(?:.*?Created:\s*(?P<since>[^\n]+))?",
         "locked",
         "the state is locked by {who} since {since} (lock {id})",

@@ -60,8 +60,8 @@ class Side:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether there is nothing."""
-        return self.value is None and not self.parts and self.unknown is not True
+        """Whether there is nothing, or a block without anything in it."""
+        return self.value in (None, {}) and not self.parts and self.unknown is not True
 
     @cached_property
     def opened(self) -> Side:
@@ -119,7 +119,7 @@ def differences(old: Side, new: Side, path: Path = ()) -> Iterator[tuple[Path, S
         keys = sorted({**old.parts, **new.parts}, key=str)
         for key in keys:
             yield from differences(old.child(key), new.child(key), (*path, key))
-    elif not (old.is_nothing and new.is_nothing):
+    elif path:
         yield path, old, new
 
 

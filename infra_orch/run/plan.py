@@ -126,7 +126,10 @@ def run_graph(
         outcomes = walk(walked, guarded, pool, stopping=lambda: context.supervisor.stopping, lets_on=lets_on)
         for name, outcome in outcomes.items():
             if name not in told:
-                tell(outcome)
+                # Blocked or cancelled by the scheduler, which does not know what it walks over.
+                destroys = name in selection.units and selection.units[name].destroy
+                settled = replace(outcome, is_task=name not in selection.units, destroys_unit=destroys)
+                outcomes[name] = tell(settled)
     return outcomes
 
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra_orch.engine import command
+from infra_orch.engine.platforms import complete_lock
 from infra_orch.engine.providers import UnitToInit
 from infra_orch.errors import UnavailableError
 from infra_orch.files import private_folder, write_atomically, write_if_different
+from infra_orch.module.files import module_files, module_folders
 from infra_orch.render.hcl import VARIABLE_PREFIX
 from infra_orch.render.index import RenderedUnit
 from infra_orch.render.write import LOCK_FILE
@@ -98,22 +100,28 @@ def initialise(work: UnitWork, context: RunContext, ready: Ready) -> None:
     mark.unlink(missing_ok=True)
     name, log = work.unit.name, context.log(work.unit.name, "init")
     context.progress.started(name, "init", log)
+    unit = UnitToInit(name, folder, work.unit.required, context.init_environment, log)
     try:
-        context.providers.prepare(UnitToInit(name, folder, work.unit.required, context.init_environment, log))
+        context.providers.prepare(unit)
     except UnavailableError as error:
         raise StepError(error.summary, hint=error.hint, log=context.shown(log), kind="registry") from error
     argv = command.init(context.engine, reconfigure=True)
     invoke(context, name, "init", argv, folder, context.init_environment).check()
     if context.sandbox and (outward := context.sandbox.guard(folder)):
         raise StepError(f"the sandbox cannot keep this from the world: {'; '.join(outward)}", kind="refused")
-    if context.lock_platforms and (folder / LOCK_FILE).is_file():
-        mirror = next(iter(context.providers.config.local_mirrors()), None)
-        lock_argv = command.providers_lock(context.engine, context.lock_platforms, fs_mirror=mirror)
-        invoke(context, name, "init", lock_argv, folder, context.init_environment).check()
+    if context.lock_platforms:
+        _complete_lock(context, unit)
     lock = _read(folder / LOCK_FILE)
     if lock and context.keep_lock_files and not work.destroy:
         write_if_different(context.stack.folder.rendered / work.unit.name / LOCK_FILE, lock)
     write_atomically(mark, init_fingerprint(work, context, folder), mode=0o600)
+
+
+def _complete_lock(context: RunContext, unit: UnitToInit) -> None:
+    try:
+        complete_lock(context.providers, unit, context.lock_platforms)
+    except UnavailableError as error:
+        raise StepError(error.summary, hint=error.hint, log=context.shown(unit.log), kind="registry") from error
 
 
 def write_upstream(folder: Path, upstream: Upstream) -> None:
@@ -130,10 +138,11 @@ def init_fingerprint(work: UnitWork, context: RunContext, folder: Path) -> str:
     digest = hashlib.sha256(f"{context.engine.name} {context.engine.version}\n".encode())
     for name in sorted({*work.files, SANDBOX_FILE, LOCK_FILE}):
         digest.update(f"{name}\n{_read(folder / name)}\n".encode())
-    module = context.stack.folder.project.root / work.unit.module
-    if module.is_dir():
-        for path in sorted(module.rglob("*.tf")):
-            digest.update(path.relative_to(module).as_posix().encode() + b"\n" + path.read_bytes())
+    project = context.stack.folder.project
+    modules = module_folders([folder], project.cache / "modules")[1:]
+    for path in module_files(modules, project.cache / "modules"):
+        if path.name.endswith((".tf", ".tf.json")):
+            digest.update(project.shown(path).encode() + b"\n" + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -8,39 +8,63 @@ real. Cut off at any point, the next run goes on from where this one was.
 from __future__ import annotations
 
 import json
+from enum import Enum
 from typing import Any
 
 from infra_orch.engine import command
 from infra_orch.files import write_atomically
 from infra_orch.run.context import RunContext
 from infra_orch.run.prepare import UnitWork, prepare_backend, put_backend
-from infra_orch.run.terraform import invoke
+from infra_orch.run.terraform import StepError, invoke
+
+
+class Place(Enum):
+    """Where the state of a unit lies: in its own place, under its former name, or, cut off on its way, in both."""
+
+    OWN = "own"
+    FORMER = "former"
+    BOTH = "both"
+
+
+def place_of_state(work: UnitWork, context: RunContext) -> Place:
+    """Return where the state of a unit lies.
+
+    Raises StepError where a state cannot be read, and where there is another one under the former name.
+    """
+    unit = work.unit
+    if unit.formerly is None or unit.former_backend is None:
+        return Place.OWN
+    here, there = _pull(work, context, former=False), _pull(work, context, former=True)
+    if not _resources(there):
+        return Place.OWN
+    if not _resources(here):
+        return Place.FORMER
+    if here.get("lineage") == there.get("lineage"):
+        return Place.BOTH
+    raise StepError(
+        f'"{unit.name}" exists, and so does "{unit.formerly}", which it is said to have been',
+        hint=f'take formerly="{unit.formerly}" out at {unit.where}, and destroy what is left over',
+    )
 
 
 def state_is_elsewhere(work: UnitWork, context: RunContext) -> bool:
-    """Whether the unit's state still lies under its former name: there is none in its own place, and one there.
-
-    Raises StepError where a state cannot be read.
-    """
-    if work.unit.formerly is None or work.unit.former_backend is None:
-        return False
-    if _resources(_pull(work, context, former=False)):
-        return False
-    return bool(_resources(_pull(work, context, former=True)))
+    """Whether the unit's state lies under its former name, and only there. Raises as place_of_state() does."""
+    return place_of_state(work, context) is Place.FORMER
 
 
 def bring_state(work: UnitWork, context: RunContext) -> None:
-    """Copy the state to its own place and empty the former one. The unit's work folder must be ready.
+    """Copy the state to its own place, where it is not there yet, and empty the former one.
 
-    Raises StepError where Terraform refuses; the former state is then untouched.
+    The unit's work folder must be ready. Raises StepError where Terraform refuses.
     """
     name, folder = work.unit.name, context.work / work.unit.name
-    put_backend(work, context, folder, former=False)
-    argv = command.init(context.engine, migrate_state=True)
-    invoke(context, name, "move", argv, folder, context.init_environment, changes_world=True).check()
+    if place_of_state(work, context) is Place.FORMER:
+        put_backend(work, context, folder, former=False)
+        argv = command.init(context.engine, migrate_state=True)
+        invoke(context, name, "move", argv, folder, context.init_environment, changes_world=True).check()
     here, there = _pull(work, context, former=False), _pull(work, context, former=True)
-    if not _resources(here) or _resources(here) != _resources(there):
-        return
+    if not _resources(here) or here.get("lineage") != there.get("lineage"):
+        raise StepError(f"the state of {name} did not come to its own place", hint="run the same command again")
     former = prepare_backend(work, context, former=True)
     empty = {**there, "serial": int(there["serial"]) + 1, "outputs": {}, "resources": [], "check_results": None}
     file = former / "empty.json"

@@ -21,7 +21,7 @@ from infra_orch.run.outcome import Basis, Counts, Failure, Outcome, Status, coun
 from infra_orch.run.outputs import outputs_after, outputs_of_state
 from infra_orch.run.prepare import Ready, UnitWork, initialise, prepare
 from infra_orch.run.progress import operations
-from infra_orch.run.rename import bring_state, state_is_elsewhere
+from infra_orch.run.rename import Place, bring_state, place_of_state
 from infra_orch.run.terraform import Invocation, StepError, invoke
 from infra_orch.run.values import UNKNOWN_RESOURCE, Output, Upstream, contains_unknown, upstream_values
 
@@ -55,13 +55,14 @@ def plan_unit(work: UnitWork, context: RunContext, outputs: Outputs, *, keep_as:
     upstream = upstream_values(work.unit.needs, outputs)
     _learn(context, upstream)
     try:
-        elsewhere = state_is_elsewhere(work, context)
-        ready = prepare(work, context, upstream, former=elsewhere)
+        place = place_of_state(work, context)
+        ready = prepare(work, context, upstream, former=place is Place.FORMER)
         planned = _plan(work, context, ready, upstream, keep_as)
-        if elsewhere and planned.outcome.status is Status.UNCHANGED:
+        moves = place is not Place.OWN
+        if moves and planned.outcome.status is Status.UNCHANGED:
             # Its state has to come along, which is a change even where Terraform has none to make.
             planned = replace(planned, outcome=replace(planned.outcome, status=Status.PLANNED))
-        planned = replace(planned, variables=ready.variables, state_moves=elsewhere)
+        planned = replace(planned, variables=ready.variables, state_moves=moves)
     except (StepError, UserError, OSError, ValueError) as error:
         status = Status.CANCELLED if isinstance(error, InterruptedRun) else Status.FAILED
         planned = Planned(Outcome(work.unit.name, status, failure=_of(error), basis=upstream.basis), {})

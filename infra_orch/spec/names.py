@@ -12,6 +12,7 @@ from infra_orch.project import NAME
 from infra_orch.spec.sound import is_identifier, unplain
 from infra_orch.spec.stack import Phase, Stack, Task, Unit
 
+_REFERENCE_HINT = "a name is needed before Terraform runs, so it can hold no reference"
 NAME_HINT = "letters, digits, - and _, beginning with a letter, at most 64 characters"
 
 
@@ -24,7 +25,8 @@ def name_problems(stack: Stack) -> Iterator[Problem]:
     for node in declared:
         if not NAME.fullmatch(node.name):
             kind = "unit" if isinstance(node, Unit) else "task"
-            yield Problem(f"{_quoted(node.name)} cannot be a {kind}'s name", node.where, NAME_HINT)
+            hint = _REFERENCE_HINT if "\0" in node.name else NAME_HINT
+            yield Problem(f"{_quoted(node.name)} cannot be a {kind}'s name", node.where, hint)
         # Two names that differ in case alone are one folder on many file systems.
         first = seen.setdefault(node.name.lower(), node.where)
         if first is not node.where:
@@ -91,4 +93,5 @@ def _takes_a_context(task: Task) -> bool:
 
 
 def _quoted(name: str) -> str:
-    return '"' + name.encode("unicode_escape").decode() + '"' if not name.isprintable() else f'"{name}"'
+    text = name if name.isprintable() else name.encode("unicode_escape").decode()
+    return f'"{text}"'

@@ -116,7 +116,7 @@ def _unsound_text(text: str) -> str | None:
             'it can only be computed with in Terraform: expression(f"upper({net.outputs.name})")'
         )
     except NulCharacterError:
-        return "a string with a NUL character is no value that Terraform has"
+        return "a string with a NUL character (a reference that was cut leaves one) is no value that Terraform has"
     return None
 
 

@@ -28,7 +28,7 @@ class Wiring:
 
 def wire(stack: Stack, modules: Mapping[Unit, ModuleOf]) -> tuple[Mapping[Unit, Wiring], list[Problem]]:
     """Return the wiring of every unit of *stack*, and every reference that leads nowhere."""
-    units = {unit.name: unit for unit in stack.units}
+    units = {unit.name: unit for unit in reversed(stack.units)}  # of two of one name, the first is meant
     providers = _settled(stack.providers)
     read: dict[Unit | Provider, list[Opaque]] = {}
     problems: list[Problem] = []

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,13 +70,24 @@ def emulator_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def emulator(desk: Desk, emulator_home: Path) -> str:
     """The URL of the emulator that the project of `desk` keeps; what other tests left in it is gone."""
+    return lend_emulator(emulator_home, desk)
+
+
+def lend_emulator(home: Path, desk: Desk) -> str:
+    """Let a project keep the emulator in *home*, emptied. Returns its URL."""
     scratch = desk.root / ".infra-orch"
     scratch.mkdir(mode=0o700)
-    (scratch / "emulator").symlink_to(emulator_home)
-    server.reset(emulator_home)
-    running = server.status(emulator_home)
+    (scratch / "emulator").symlink_to(home)
+    server.reset(home)
+    running = server.status(home)
     assert running is not None
     return running.url
+
+
+@pytest.fixture(scope="module")
+def lasting_emulator(lasting_desk: Desk, emulator_home: Path) -> str:
+    """The URL of the emulator that the project of `lasting_desk` keeps."""
+    return lend_emulator(emulator_home, lasting_desk)
 
 
 @pytest.fixture(scope="session")

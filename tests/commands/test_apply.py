@@ -29,20 +29,36 @@ KEYED = """
 WITH_KEYED = """
     stack.unit("keyed", module="keyed", inputs={"keys": web.outputs.servers})
     """
-SIGN = """
-    variable "text" {
+WRITER = """
+    variable "file" {
       type = string
     }
 
-    resource "terraform_data" "writer" {
+    resource "terraform_data" "it" {
       provisioner "local-exec" {
-        command = "printf '%s' '${var.text}' > ${path.module}/sign.txt"
+        command = "printf south > ${var.file}"
       }
     }
 
+    output "id" {
+      value = terraform_data.it.id
+    }
+    """
+SIGN = """
+    variable "id" {
+      type = string
+    }
+
+    variable "file" {
+      type = string
+    }
+
+    resource "terraform_data" "it" {
+      input = var.id
+    }
+
     output "sign" {
-      value      = file("${path.module}/sign.txt")
-      depends_on = [terraform_data.writer]
+      value = file(var.file)
     }
     """
 READER = """
@@ -130,20 +146,26 @@ def test_a_plan_of_promised_values_is_applied_as_it_was_saved(desk: Desk, tmp_pa
 
 
 def signs(desk: Desk, reader: str) -> None:
-    """A unit whose output turns out otherwise than its plan says, and one that reads it."""
+    """A unit whose output turns out otherwise than its preview says, and one that reads it.
+
+    Terraform keeps what a plan says of an output: only where `sign` is planned again can it be another one.
+    """
+    file = desk.root / "sign.txt"
+    file.write_text("north")
     desk.write(
         {
+            "modules/writer/main.tf": WRITER,
             "modules/sign/main.tf": SIGN,
-            "modules/sign/sign.txt": "north",
             "modules/reader/main.tf": reader,
-            "stacks/dev/stack.py": """
+            "stacks/dev/stack.py": f"""
             from infra_orch import Stack
 
             stack = Stack("dev")
-            sign = stack.unit("sign", module="sign", inputs={"text": "south"})
-            reader = stack.unit("reader", module="reader", inputs={"sign": sign.outputs.sign})
-            stack.unit("after", module="reader", after=[reader], inputs={"sign": "fixed"})
-            stack.unit("aside", module="reader", inputs={"sign": "fixed"})
+            writer = stack.unit("writer", module="writer", inputs={{"file": "{file}"}})
+            sign = stack.unit("sign", module="sign", inputs={{"id": writer.outputs.id, "file": "{file}"}})
+            reader = stack.unit("reader", module="reader", inputs={{"sign": sign.outputs.sign}})
+            stack.unit("after", module="reader", after=[reader], inputs={{"sign": "fixed"}})
+            stack.unit("aside", module="reader", inputs={{"sign": "fixed"}})
             """,
         }
     )
@@ -154,13 +176,19 @@ def test_a_broken_promise_stops_the_unit_and_nothing_is_done_to_it(desk: Desk) -
     signs(desk, READER)
     result = desk.run("apply", "dev", "--auto-approve", "--json")
     doc = document(result.out)
-    assert statuses(doc) == {"sign": "applied", "aside": "applied", "reader": "refused", "after": "blocked"}
+    assert statuses(doc) == {
+        "writer": "applied",
+        "sign": "applied",
+        "aside": "applied",
+        "reader": "refused",
+        "after": "blocked",
+    }
     assert (
         "module.reader.terraform_data.it: input would get another value" in doc["units"]["reader"]["error"]["summary"]
     )
     assert doc["units"]["after"]["error"]["summary"] == "reader was refused"
     assert result.code == 1
-    assert states(desk) == ["aside.tfstate", "sign.tfstate"]
+    assert states(desk) == ["aside.tfstate", "sign.tfstate", "writer.tfstate"]
 
 
 def test_another_value_with_the_same_effect_goes_on(desk: Desk) -> None:

@@ -51,11 +51,11 @@ def started(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[by
 def emulators(root: Path) -> list[int]:
     """The processes that serve an emulated AWS for the project at *root*."""
     found = []
-    for entry in Path("/proc").iterdir():
+    for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and b"infra_orch.sandbox.serve" in (entry / "cmdline").read_bytes():
-                if (entry / "cwd").resolve().is_relative_to(root):
-                    found.append(int(entry.name))
+            serves = b"infra_orch.sandbox.serve" in (entry / "cmdline").read_bytes()
+            if serves and (entry / "cwd").resolve().is_relative_to(root):
+                found.append(int(entry.name))
     return found
 
 
@@ -302,7 +302,3 @@ def test_a_provisioner_that_came_to_a_nested_module_later_is_refused_too(desk: D
     refused = desk.run("plan", "dev", "--sandbox")
     assert refused.code == 1
     assert 'provisioner "remote-exec"' in refused.out + refused.err
-
-
-def test_a_plan_in_the_sandbox_leaves_no_lock_file_beside_the_rendered_files(desk: Desk) -> None:
-    pytest.skip("see test_engines")

@@ -49,10 +49,14 @@ CASES: list[tuple[list[str], str]] = [
     (command.validate(ENGINE), "validate -no-color -json"),
     (command.validate(ENGINE, json=False), "validate -no-color"),
     (command.providers_schema(ENGINE), "providers schema -json"),
-    (command.providers_lock(ENGINE, ["linux_amd64"]), "providers lock -platform=linux_amd64"),
+    (command.providers_lock(ENGINE, ["linux_amd64"]), "providers lock -no-color -platform=linux_amd64"),
     (
         command.providers_lock(ENGINE, ["linux_amd64", "darwin_arm64"], fs_mirror=Path("/m")),
-        "providers lock -platform=linux_amd64 -platform=darwin_arm64 -fs-mirror=/m",
+        "providers lock -no-color -platform=linux_amd64 -platform=darwin_arm64 -fs-mirror=/m",
+    ),
+    (
+        command.providers_lock(ENGINE, ["linux_amd64"], ["host/acme/tiny"], net_mirror="https://m/"),
+        "providers lock -no-color -platform=linux_amd64 -net-mirror=https://m/ -- host/acme/tiny",
     ),
     (command.state_list(ENGINE), "state list"),
     (command.state_pull(ENGINE), "state pull"),

@@ -20,9 +20,45 @@ from infra_orch import Block, block, env, expression
 from infra_orch.render.hcl import attribute_lines, body_lines, expression_text
 from infra_orch.spec.values import NulCharacterError, Reference, TamperedReferenceError
 
-TRICKY = ["${", "%{", "$${", "%%{", "$", "%", "{", "}", '"', "\\", "\n", "\r", "\t", "<<EOT", "EOT", "~}", "é", "e\u0301",
-          "\u2028", "\x7f", "\x1b", "🙂", "👩\u200d🚀", "🇪🇺", "각", "\u1100\u1161", "ก\u0e33", "\ufeff", "#", "//", "/*"]
-TEXT = st.lists(st.one_of(st.sampled_from(TRICKY), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4)), max_size=12).map("".join)
+TRICKY = [
+    "${",
+    "%{",
+    "$${",
+    "%%{",
+    "$",
+    "%",
+    "{",
+    "}",
+    '"',
+    "\\",
+    "\n",
+    "\r",
+    "\t",
+    "<<EOT",
+    "EOT",
+    "~}",
+    "é",
+    "e\u0301",
+    "\u2028",
+    "\x7f",
+    "\x1b",
+    "🙂",
+    "👩\u200d🚀",
+    "🇪🇺",
+    "각",
+    "\u1100\u1161",
+    "ก\u0e33",
+    "\ufeff",
+    "#",
+    "//",
+    "/*",
+]
+TEXT = st.lists(
+    st.one_of(
+        st.sampled_from(TRICKY), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4)
+    ),
+    max_size=12,
+).map("".join)
 NUMBERS = st.one_of(st.integers(-(10**30), 10**30), st.floats(allow_nan=False, allow_infinity=False))
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), NUMBERS, TEXT),
@@ -36,13 +72,20 @@ BATCHES = settings(
     deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.large_base_example, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.large_base_example,
+        HealthCheck.data_too_large,
+    ],
 )
 
 
 def terraform(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "TF_CLI_CONFIG_FILE": os.devnull, "CHECKPOINT_DISABLE": "1"}
-    return subprocess.run(["terraform", *arguments], cwd=folder, env=env, input=stdin, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["terraform", *arguments], cwd=folder, env=env, input=stdin, capture_output=True, text=True, check=False
+    )
 
 
 def read_back(folder: Path, texts: list[str]) -> list[Any]:
@@ -70,7 +113,11 @@ def same(found: Any, wrote: Any) -> bool:
     if isinstance(wrote, float):
         return not isinstance(found, bool) and float(found) == wrote
     if isinstance(wrote, dict):
-        return isinstance(found, dict) and found.keys() == wrote.keys() and all(same(found[key], wrote[key]) for key in wrote)
+        return (
+            isinstance(found, dict)
+            and found.keys() == wrote.keys()
+            and all(same(found[key], wrote[key]) for key in wrote)
+        )
     if isinstance(wrote, list):
         return isinstance(found, list) and len(found) == len(wrote) and all(map(same, found, wrote))
     return type(found) is type(wrote) and bool(found == wrote)
@@ -84,12 +131,20 @@ def test_terraform_reads_back_every_value_that_was_written(tmp_path: Path, value
 
 
 @BATCHES
-@given(bodies=st.lists(st.dictionaries(st.from_regex(r"[a-z][a-z_]{0,12}", fullmatch=True), VALUES, max_size=4), min_size=10, max_size=20))
+@given(
+    bodies=st.lists(
+        st.dictionaries(st.from_regex(r"[a-z][a-z_]{0,12}", fullmatch=True), VALUES, max_size=4),
+        min_size=10,
+        max_size=20,
+    )
+)
 def test_terraform_fmt_leaves_what_was_written_alone(tmp_path: Path, bodies: list[dict[str, Any]]) -> None:
     text = "".join("\n".join(["locals {", *attribute_lines(body, 2), "}", ""]) for body in bodies)
     formatted = terraform(tmp_path, "fmt", "-", stdin=text)
     assert formatted.returncode == 0, formatted.stderr
-    changed = [lines for lines in zip(text.splitlines(), formatted.stdout.splitlines(), strict=True) if len(set(lines)) > 1]
+    changed = [
+        lines for lines in zip(text.splitlines(), formatted.stdout.splitlines(), strict=True) if len(set(lines)) > 1
+    ]
     assert changed == []
 
 
@@ -113,13 +168,23 @@ def test_subclasses_of_numbers_and_strings_are_written_as_what_they_are(tmp_path
     assert read_back(tmp_path, [expression_text(value) for value in values]) == [2, "web", 1.5, {"web": 2}, 0.1, True]
 
 
+def test_an_expression_may_have_several_lines_and_comments(tmp_path: Path) -> None:
+    several = expression("true ? # always\n  1 :\n  2")
+    values = [several, [several, 3], f"n={several}", {"a": several}]
+    assert read_back(tmp_path, [expression_text(value) for value in values]) == [1, [1, 3], "n=1", {"a": 1}]
+
+
 def test_the_words_of_hcl_can_be_keys(tmp_path: Path) -> None:
-    words = {word: word for word in ("for", "in", "if", "null", "true", "false", "each", "self", "-a", "a-b", "1", "", "a.b")}
+    words = {
+        word: word for word in ("for", "in", "if", "null", "true", "false", "each", "self", "-a", "a-b", "1", "", "a.b")
+    }
     assert read_back(tmp_path, [expression_text(words)]) == [words]
 
 
 def test_text_does_not_depend_on_which_characters_the_python_at_hand_knows() -> None:
-    unassigned = [chr(code) for code in range(0x20000) if unicodedata.category(chr(code)) == "Cn" and code & 0xFFFE != 0xFFFE]
+    unassigned = [
+        chr(code) for code in range(0x20000) if unicodedata.category(chr(code)) == "Cn" and code & 0xFFFE != 0xFFFE
+    ]
     seen = [char for char in unassigned if not 0xFDD0 <= ord(char) <= 0xFDEF]
     changed = [hex(ord(char)) for char in seen if char not in expression_text(char)]
     # Blocks that are kept for characters that cannot be seen are escaped whole, whatever is assigned in them.
@@ -170,7 +235,9 @@ def test_what_has_no_value_yet_becomes_an_expression(value: Any, text: str) -> N
 
 
 def test_nested_blocks_come_after_the_attributes(tmp_path: Path) -> None:
-    lines = body_lines({"assume_role": [block(role_arn="a"), block(role_arn="b")], "region": "eu-west-1", "features": Block()}, 2)
+    lines = body_lines(
+        {"assume_role": [block(role_arn="a"), block(role_arn="b")], "region": "eu-west-1", "features": Block()}, 2
+    )
     text = "\n".join(['provider "aws" {', *lines, "}", ""])
     assert text.count("assume_role {") == 2
     assert text.index("region") < text.index("assume_role")

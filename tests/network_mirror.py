@@ -48,6 +48,7 @@ class NetworkMirror:
 
     versions: dict[str, dict[str, bytes]]
     asked: list[str] = field(default_factory=list)
+    platforms: tuple[str, ...] = (PLATFORM,)
     down: bool = False
     slow_download: float = 0.0
     url: str = ""
@@ -58,9 +59,14 @@ class NetworkMirror:
         return sorted(path.rsplit("/", 1)[1] for path in self.asked if path.endswith(".zip"))
 
     def answer(self, path: str) -> bytes | None:
-        """What is at *path*; None: nothing."""
+        """What is at *path*; None: nothing. Packages of other platforms than ours lie in a folder of that name."""
         self.asked.append(path)
         address, _, file = path.removeprefix("/providers/").rpartition("/")
+        platform = address.rpartition("/")[2]
+        if platform in self.platforms:
+            address = address.removesuffix(f"/{platform}")
+        else:
+            platform = PLATFORM
         versions = self.versions.get(address)
         if self.down or versions is None:
             return None
@@ -68,13 +74,23 @@ class NetworkMirror:
             return json.dumps({"versions": {version: {} for version in versions}}).encode()
         name = address.rsplit("/", 1)[1]
         if file.endswith(".json") and (version := file.removesuffix(".json")) in versions:
-            digest = "zh:" + hashlib.sha256(versions[version]).hexdigest()
-            url = f"terraform-provider-{name}_{version}.zip"
-            return json.dumps({"archives": {PLATFORM: {"url": url, "hashes": [digest]}}}).encode()
+            archives = {one: self._archive(versions, name, version, one) for one in self.platforms}
+            return json.dumps({"archives": archives}).encode()
         if file.endswith(".zip"):
             time.sleep(self.slow_download)
-            return versions.get(file.removesuffix(".zip").rsplit("_", 1)[1])
+            return self._package(versions, name, file.removesuffix(".zip").rsplit("_", 1)[1], platform)
         return None
+
+    def _archive(self, versions: dict[str, bytes], name: str, version: str, platform: str) -> dict[str, object]:
+        content = self._package(versions, name, version, platform) or b""
+        folder = "" if platform == PLATFORM else f"{platform}/"
+        url = f"{folder}terraform-provider-{name}_{version}.zip"
+        return {"url": url, "hashes": ["zh:" + hashlib.sha256(content).hexdigest()]}
+
+    def _package(self, versions: dict[str, bytes], name: str, version: str, platform: str) -> bytes | None:
+        if platform == PLATFORM or version not in versions:
+            return versions.get(version)
+        return package(name, f"{version}-{platform}")
 
 
 @contextmanager

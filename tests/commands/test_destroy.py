@@ -1,0 +1,199 @@
+"""`destroy` and `--prune`: in reverse order, nothing that is protected, nothing from under what still stands."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Desk
+
+LAYER = """
+    variable "below" {
+      type    = string
+      default = ""
+    }
+
+    variable "journal" {
+      type = string
+    }
+
+    resource "terraform_data" "it" {
+      input = { below = var.below, journal = var.journal }
+
+      provisioner "local-exec" {
+        when    = destroy
+        command = "echo gone >> ${self.input.journal}"
+      }
+    }
+
+    output "id" {
+      value = terraform_data.it.id
+    }
+    """
+
+
+def layers(desk: Desk, *names: str, protected: str = "", extra: str = "") -> Desk:
+    """A stack in which each unit stands on the one before; the destroys of each are noted in a file of its name."""
+    lines = ["from infra_orch import Stack", "", 'stack = Stack("dev")']
+    for number, name in enumerate(names):
+        below = f', "below": {names[number - 1]}.outputs.id' if number else ""
+        protect = ", protect=True" if name == protected else ""
+        lines.append(
+            f'{name} = stack.unit("{name}", module="layer", inputs={{"journal": "{desk.root}/{name}.gone"{below}}}{protect})'
+        )
+    desk.write({"modules/layer/main.tf": LAYER, ".gitignore": "*.gone\n"})
+    (desk.root / "stacks/dev").mkdir(exist_ok=True)
+    (desk.root / "stacks/dev/stack.py").write_text("\n".join(lines) + f"\n{extra}")
+    desk.commit()
+    return desk
+
+
+@pytest.fixture
+def standing(desk: Desk) -> Desk:
+    """Three units on top of each other, applied."""
+    layers(desk, "ground", "house", "roof")
+    assert desk.run("apply", "dev", "--auto-approve").code == 0
+    return desk
+
+
+def gone(desk: Desk) -> list[str]:
+    """The units whose resources were destroyed, in the order in which that was done."""
+    return [path.stem for path in sorted(desk.root.glob("*.gone"), key=lambda path: path.stat().st_mtime_ns)]
+
+
+def document(text: str) -> dict[str, Any]:
+    return dict(json.loads(text))
+
+
+def statuses(text: str) -> dict[str, str]:
+    return {name: unit["status"] for name, unit in document(text)["units"].items()}
+
+
+def test_a_stack_goes_from_the_top_down(standing: Desk) -> None:
+    result = standing.run("destroy", "dev", "--auto-approve")
+    assert result.code == 0, result.err
+    assert gone(standing) == ["roof", "house", "ground"]
+    assert "3 destroyed" in result.out
+    record = json.loads(standing.git("show", "HEAD:stacks/dev/record/house.json"))
+    assert (record["status"], record["addresses"], record["outputs"]) == ("destroyed", [], {})
+
+
+def test_what_is_destroyed_is_shown_before_and_can_be_planned(standing: Desk) -> None:
+    result = standing.run("plan", "dev", "--destroy", "--json")
+    assert {name: unit["changes"]["delete"] for name, unit in document(result.out)["units"].items()} == {
+        "ground": 1,
+        "house": 1,
+        "roof": 1,
+    }
+    assert gone(standing) == []
+
+
+def test_destroying_twice_has_nothing_to_do(standing: Desk) -> None:
+    standing.run("destroy", "dev", "--auto-approve")
+    head = standing.git("rev-parse", "HEAD")
+    again = standing.run("destroy", "dev", "--auto-approve")
+    assert (again.code, "Nothing to destroy" in again.out) == (0, True)
+    assert standing.git("rev-parse", "HEAD") == head
+
+
+def test_without_anybody_to_ask_nothing_goes(standing: Desk) -> None:
+    assert (standing.run("destroy", "dev").code, gone(standing)) == (77, [])
+
+
+def test_nothing_is_taken_from_under_what_stands(standing: Desk) -> None:
+    result = standing.run("destroy", "dev", "--auto-approve", "--unit", "house")
+    assert (result.code, gone(standing)) == (77, [])
+    assert "roof still exists and depends on" in result.err
+    assert "--with-downstream" in result.err
+
+
+def test_what_stands_on_it_may_go_along(standing: Desk) -> None:
+    result = standing.run("destroy", "dev", "--auto-approve", "--unit", "house", "--with-downstream")
+    assert (result.code, gone(standing)) == (0, ["roof", "house"]), result.err
+    # What is gone holds nothing up any more.
+    assert standing.run("destroy", "dev", "--auto-approve", "--unit", "ground").code == 0
+
+
+def test_what_is_protected_refuses_the_whole_run_before_anything_goes(desk: Desk) -> None:
+    layers(desk, "ground", "house", "roof", protected="ground")
+    assert desk.run("apply", "dev", "--auto-approve").code == 0
+    result = desk.run("destroy", "dev", "--auto-approve", "--json")
+    assert (result.code, gone(desk)) == (77, [])
+    assert document(result.out)["status"] == "refused"
+    assert "ground is protected" in document(result.out)["units"]["ground"]["error"]["summary"]
+
+
+def test_what_is_protected_is_not_replaced_by_an_apply_either(desk: Desk) -> None:
+    layers(desk, "ground", "house", protected="house")
+    assert desk.run("apply", "dev", "--auto-approve").code == 0
+    text = LAYER.replace("input = {", "triggers_replace = 1\n      input = {")
+    desk.write({"modules/layer/main.tf": text})
+    result = desk.run("apply", "dev", "--auto-approve", "--json")
+    assert (result.code, gone(desk)) == (77, [])
+    assert statuses(result.out)["ground"] == "planned"
+    assert (
+        "module.house.terraform_data.it would be destroyed"
+        in document(result.out)["units"]["house"]["error"]["summary"]
+    )
+
+
+def test_a_destroy_that_fails_leaves_what_it_stands_on(standing: Desk) -> None:
+    # The note cannot be written where a folder is: the destroy of the house fails.
+    (standing.root / "house.gone").mkdir()
+    result = standing.run("destroy", "dev", "--auto-approve", "--json")
+    assert statuses(result.out) == {"roof": "applied", "house": "failed", "ground": "blocked"}
+    assert result.code == 1
+    assert json.loads(standing.git("show", "HEAD:stacks/dev/record/roof.json"))["status"] == "destroyed"
+
+
+def test_units_that_left_the_spec_are_said_to_be_left_over(standing: Desk) -> None:
+    layers(standing, "ground")
+    result = standing.run("plan", "dev", "--json")
+    assert (document(result.out)["left_over"], result.code) == (["house", "roof"], 0)
+    assert "--prune" in standing.run("apply", "dev", "--auto-approve").err
+    assert gone(standing) == []
+
+
+def test_units_that_left_the_spec_are_pruned_in_reverse_order_and_forgotten(standing: Desk) -> None:
+    layers(standing, "ground")
+    result = standing.run("apply", "dev", "--auto-approve", "--prune")
+    assert result.code == 0, result.err
+    assert gone(standing) == ["roof", "house"]
+    assert standing.git("ls-files", "stacks/dev/record").splitlines()[0] == "stacks/dev/record/ground.json"
+    assert "house.json" not in standing.git("ls-files")
+    after = standing.run("plan", "dev", "--json", "--detailed-exitcode")
+    assert (after.code, document(after.out)["left_over"]) == (0, [])
+
+
+def test_a_unit_between_others_that_left_the_spec_goes_after_they_let_go_of_it(standing: Desk) -> None:
+    spec = (standing.root / "stacks/dev/stack.py").read_text().splitlines()
+    kept = [line.replace(', "below": house.outputs.id', "") for line in spec if not line.startswith("house")]
+    (standing.root / "stacks/dev/stack.py").write_text("\n".join(kept) + "\n")
+    result = standing.run("apply", "dev", "--auto-approve", "--prune", "--json")
+    assert result.code == 0, result.err
+    assert statuses(result.out) == {"ground": "unchanged", "roof": "applied", "house": "applied"}
+    (runs,) = sorted((standing.root / ".infra-orch/runs").glob("*"))[-1:]
+    begun = [json.loads(line) for line in (runs / "journal.jsonl").read_text().splitlines()]
+    assert [entry["node"] for entry in begun if entry["event"] == "begin"] == ["roof", "house"]
+
+
+def test_a_whole_destroy_takes_what_left_the_spec_along(standing: Desk) -> None:
+    layers(standing, "ground")
+    result = standing.run("destroy", "dev", "--auto-approve")
+    assert (result.code, gone(standing)) == (0, ["roof", "house", "ground"]), result.err
+
+
+def test_tasks_that_cannot_be_put_into_an_order_are_refused_before_anything_goes(standing: Desk) -> None:
+    layers(
+        standing,
+        "ground",
+        "house",
+        "roof",
+        extra='@stack.task(after=["ground"], before=["house"], on="destroy")\ndef between(context): ...\n',
+    )
+    result = standing.run("destroy", "dev", "--auto-approve")
+    assert (result.code, gone(standing)) == (77, [])
+    assert "between -> " in result.err

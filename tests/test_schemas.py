@@ -1,0 +1,121 @@
+"""What is written for programs is as its published schema says, and the schema leaves nothing of it out."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+NAMES = ("stack", "run-record", "unit-record", "run-document", "graph")
+
+
+def schema(name: str) -> dict[str, Any]:
+    return json.loads((files("infra_orch") / f"schemas/{name}-1.json").read_text(encoding="utf-8"))
+
+
+def strict(part: Any) -> Any:
+    """A schema that refuses what it does not name; the published ones let later versions add."""
+    if isinstance(part, list):
+        return [strict(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    closed = {"additionalProperties": False} if "properties" in part and "additionalProperties" not in part else {}
+    return {key: strict(value) for key, value in part.items()} | closed
+
+
+def check(name: str, document: Any) -> None:
+    validator = Draft202012Validator(strict(schema(name)), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    assert [error.message for error in validator.iter_errors(document)] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_schema_is_one_and_says_which(name: str) -> None:
+    found = schema(name)
+    Draft202012Validator.check_schema(found)
+    assert found["$id"] == f"urn:infra-orch:schema:{name}:1"
+    assert found["properties"]["$schema"] == {"const": found["$id"]}
+
+
+FAILS = """
+    variable "up" {
+    }
+
+    resource "terraform_data" "a" {
+      provisioner "local-exec" {
+        command = "exit 1"
+      }
+    }
+"""
+MORE = """
+@stack.task(after=[web])
+def smoke(context):
+    return {"servers": len(context.outputs["web"]["servers"])}
+
+stack.unit("fails", module="fails", inputs={"up": web.outputs.servers}, tags=["x"])
+stack.unit("blocked", module="network", inputs={"name": "x"}, after=["fails"])
+"""
+RENAMED = """
+    from infra_orch import Stack
+
+    stack = Stack("dev")
+    stack.unit("net", module="network", formerly="network", inputs={"name": "y"})
+"""
+
+
+@pytest.fixture
+def busy(two_units):
+    """A stack in which much can happen: a task, a unit that fails, one that is blocked, and a sensitive output."""
+    spec = two_units.root / "stacks/dev/stack.py"
+    return two_units.write({"modules/fails/main.tf": FAILS, "stacks/dev/stack.py": spec.read_text() + MORE})
+
+
+def test_a_rendered_stack_is_as_its_schema_says(busy) -> None:
+    busy.run("render", "dev")
+    check("stack", json.loads((busy.root / "stacks/dev/rendered/stack.json").read_text()))
+
+
+def test_a_rendered_stack_that_uses_everything_is_as_its_schema_says(desk) -> None:
+    desk.write(
+        {
+            "modules/m/main.tf": 'variable "x" {\n  default = null\n}\n\noutput "größe-1" {\n  value = 1\n}\n',
+            "stacks/dev/stack.py": """
+            from infra_orch import Backend, Provider, Stack, env
+            stack = Stack("dev", backend=Backend("gcs", prefix="{unit}"), providers=[Provider("aws", alias="x", region="r")])
+            a = stack.unit("a", module="m", formerly="b", tags=["ü"], protect=True, providers={"aws": "aws.x"})
+            stack.unit("c", module="m", inputs={"x": [a.outputs["größe-1"], env("TOKEN")]})
+            stack.unit("d", module="acme/x/aws", version="~> 1.0")
+            stack.task(name="t", on="destroy")(print)
+        """,
+        }
+    )
+    assert desk.run("render", "dev").code == 0
+    check("stack", json.loads((desk.root / "stacks/dev/rendered/stack.json").read_text()))
+
+
+def test_runs_and_their_records_are_as_their_schemas_say(busy) -> None:
+    record = busy.root / "stacks/dev/record"
+    outputs = [busy.run("plan", "dev", "--json").out, busy.run("apply", "dev", "--json", "--auto-approve").out]
+    busy.write({"stacks/dev/stack.py": RENAMED})
+    outputs.append(busy.run("plan", "dev", "--json").out)
+    outputs.append(busy.run("apply", "dev", "--json", "--auto-approve").out)
+    check("stack", json.loads((busy.root / "stacks/dev/rendered/stack.json").read_text()))
+    units = [path.read_text() for path in record.glob("*.json")]
+    outputs.append(busy.run("destroy", "dev", "--json", "--auto-approve").out)
+    units += [path.read_text() for path in record.glob("*.json")]
+    documents = [json.loads(text) for text in outputs]
+    for document in documents:
+        check("run-document", document)
+    for path in (record / "runs").glob("*.json"):
+        check("run-record", json.loads(path.read_text()))
+    for text in units:
+        check("unit-record", json.loads(text))
+    seen = {unit["status"] for document in documents for unit in document["units"].values()}
+    assert {"planned", "applied", "failed", "blocked"} <= seen
+    assert {"applied", "failed", "destroyed"} <= {json.loads(text)["status"] for text in units}
+
+
+def test_a_graph_is_as_its_schema_says(busy) -> None:
+    check("graph", json.loads(busy.run("graph", "dev", "--format", "json").out))
