@@ -1,8 +1,0 @@
-# Rendered by infra-orch from stacks/prod/stack.py, unit "alerts". Edit that file, not this one:
-# `infra-orch render prod` writes it anew.
-
-terraform {
-  backend "local" {
-    path = "../../../../stacks/prod/state/alerts.tfstate"
-  }
-}
