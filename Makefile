@@ -20,7 +20,7 @@ demo: setup ## Rehearse stacks/prod on an emulated AWS: apply, plan again, destr
 
 # A file's tests stay together and in order: some share what takes seconds to make.
 test: setup ## Run the tests on every core; ARGS="-k git -x" is handed to pytest
-	$(RUN) -m pytest -n auto --dist loadfile $(ARGS)
+	PATH="$$PATH:$(abspath $(VENV))/engine" $(RUN) -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: setup ## Check style, the layers' imports, and the format of the Terraform files
 	$(RUN) -m ruff check .

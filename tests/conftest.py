@@ -29,7 +29,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("CHECKPOINT_DISABLE", "1")
     monkeypatch.setenv("NO_COLOR", "1")
-    (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main\n")
+    (home / ".gitconfig").write_text(
+        "[user]\n\tname = Ada\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main\n"
+    )
     return home
 
 
@@ -161,10 +163,12 @@ STACK = """
 @pytest.fixture
 def two_units(desk: Desk) -> Desk:
     """A committed project whose stack `dev` has a network and servers in it."""
-    desk.write({
-        "modules/network/main.tf": NETWORK,
-        "modules/servers/main.tf": SERVERS,
-        "stacks/dev/stack.py": STACK,
-    })
+    desk.write(
+        {
+            "modules/network/main.tf": NETWORK,
+            "modules/servers/main.tf": SERVERS,
+            "stacks/dev/stack.py": STACK,
+        }
+    )
     desk.commit()
     return desk

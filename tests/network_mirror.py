@@ -112,10 +112,10 @@ def serve(folder: Path, versions: dict[str, dict[str, bytes]]) -> Iterator[Netwo
         def log_message(self, *arguments: object) -> None:
             """Say nothing: `asked` knows."""
 
-    mirror.certificate, key = _certificate(folder)
+    mirror.certificate, key = certificate(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(mirror.certificate, key)
-    server = _Server(("127.0.0.1", 0), Handler)
+    server = SecureServer(("127.0.0.1", 0), Handler)
     server.context = context
     mirror.url = f"https://localhost:{server.server_port}/providers/"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -128,7 +128,9 @@ def serve(folder: Path, versions: dict[str, dict[str, bytes]]) -> Iterator[Netwo
         thread.join()
 
 
-class _Server(ThreadingHTTPServer):
+class SecureServer(ThreadingHTTPServer):
+    """An HTTPS server, once it has its `context`."""
+
     daemon_threads = True
     context: ssl.SSLContext
 
@@ -142,7 +144,8 @@ class _Server(ThreadingHTTPServer):
             return
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate for localhost and 127.0.0.1; returns it and its key, as files in *folder*."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = dt.datetime.now(dt.UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -13,17 +14,18 @@ from infra_orch.commands.options import RunOptions
 from infra_orch.commands.selecting import Wanted, select
 from infra_orch.commands.session import session
 from infra_orch.console import Console
-from infra_orch.errors import UsageError, UserError, nearest
+from infra_orch.errors import InterruptedRun, UsageError, UserError, nearest
 from infra_orch.graph.graph import Graph
 from infra_orch.project import Project
-from infra_orch.redact import MASK
+from infra_orch.redact import MASK, Redactor
 from infra_orch.report.style import safe
+from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Failure, Outcome, Status
 from infra_orch.run.outputs import read_outputs
-from infra_orch.run.plan import run_graph
+from infra_orch.run.plan import Selection, run_graph
 from infra_orch.run.progress import Progress
 from infra_orch.run.terraform import StepError
-from infra_orch.run.values import Output
+from infra_orch.run.values import Output, json_text
 
 SCHEMA = 1
 
@@ -38,31 +40,17 @@ def output(
     *,
     sensitive: bool,
 ) -> int:
-    """Print the outputs of a stack, of a unit, or one raw value. Sensitive ones are masked unless *sensitive*.
+    """Print the outputs of a stack, of a unit, or one raw value. Sensitive ones are masked unless *sensitive*, and so
+    are those that hold a secret which Terraform does not know to be one.
 
     Raises UsageError for a unit or output that is not there, UserError where a state cannot be read.
     """
     opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
     wanted = Wanted(units=(unit,)) if unit else Wanted()
     with session(project, opened, "output", console, Progress(), replace(options, wanted=wanted), locked=False) as run:
-        selection = select(opened, wanted, "output", workers=project.settings.workers)
-        found: dict[str, Mapping[str, Output]] = {}
-
-        def work(node: str) -> Outcome:
-            try:
-                found[node] = read_outputs(selection.units[node], run.context)
-            except StepError as error:
-                return Outcome(node, Status.FAILED, failure=error.failure)
-            return Outcome(node, Status.UNCHANGED)
-
-        outcomes = run_graph(selection, work, run.context, lets_on=lambda _: True, graph=Graph.of(selection.units, ()))
-    for outcome in outcomes.values():
-        if isinstance(outcome.failure, Failure):
-            raise UserError(
-                f"the outputs of {outcome.name} cannot be read: {outcome.failure.summary}",
-                hint=outcome.failure.hint or outcome.failure.log,
-            )
-    values = {node: found[node] for node in outcomes}
+        values = _read(select(opened, wanted, "output", workers=project.settings.workers), run.context)
+        if not sensitive:
+            values = {node: _with_marks(outputs, run.context.redactor) for node, outputs in values.items()}
     if name is not None:
         console.result(_raw(values, name, sensitive=sensitive))
     elif options.json:
@@ -72,6 +60,41 @@ def output(
     else:
         console.result(_lines(values, console, sensitive=sensitive))
     return 0
+
+
+def _read(selection: Selection, context: RunContext) -> dict[str, Mapping[str, Output]]:
+    """The outputs of the selection's units, by unit."""
+    found: dict[str, Mapping[str, Output]] = {}
+
+    def work(node: str) -> Outcome:
+        try:
+            found[node] = read_outputs(selection.units[node], context)
+        except StepError as error:
+            return Outcome(node, Status.FAILED, failure=error.failure)
+        except (UserError, OSError, ValueError) as error:
+            hint = error.hint if isinstance(error, UserError) else ""
+            return Outcome(node, Status.FAILED, failure=Failure(str(error), hint=hint))
+        return Outcome(node, Status.UNCHANGED)
+
+    for unit in selection.units.values():
+        for variable in unit.unit.variables:
+            context.redactor.add(os.environ.get(variable))
+    outcomes = run_graph(selection, work, context, lets_on=lambda _: True, graph=Graph.of(selection.units, ()))
+    if context.supervisor.stopping:
+        raise InterruptedRun("interrupted")
+    for outcome in outcomes.values():
+        if failure := outcome.failure:
+            summary = f"the outputs of {outcome.name} cannot be read: {failure.summary}"
+            raise UserError(summary, hint=failure.hint or failure.log)
+    return {node: found[node] for node in outcomes}
+
+
+def _with_marks(outputs: Mapping[str, Output], redactor: Redactor) -> dict[str, Output]:
+    """*outputs*, those that hold a secret marked as sensitive, whatever the module says of them."""
+    return {
+        name: replace(output, sensitive=output.sensitive or redactor.value(output.value, name) != output.value)
+        for name, output in outputs.items()
+    }
 
 
 def _raw(values: Mapping[str, Mapping[str, Output]], name: str, *, sensitive: bool) -> str:
@@ -85,7 +108,7 @@ def _raw(values: Mapping[str, Mapping[str, Output]], name: str, *, sensitive: bo
     if outputs[name].sensitive and not sensitive:
         raise UsageError(f"{unit}.{name} is sensitive", hint="--sensitive prints it all the same")
     value = outputs[name].value
-    return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+    return value if isinstance(value, str) else json_text(value)
 
 
 def _document(stack: str, values: Mapping[str, Mapping[str, Output]], *, sensitive: bool) -> dict[str, Any]:
@@ -111,7 +134,7 @@ def _lines(values: Mapping[str, Mapping[str, Output]], console: Console, *, sens
         lines.append(console.style(unit, "bold") + ("" if outputs else console.style("  (no outputs)", "dim")))
         width = max(map(len, outputs), default=0)
         for name, output in sorted(outputs.items()):
-            shown = MASK if output.sensitive and not sensitive else json.dumps(plain(output.value), ensure_ascii=False)
+            shown = MASK if output.sensitive and not sensitive else json_text(output.value)
             lines.append(f"  {name:<{width}} = {safe(shown)}")
     return lines
 

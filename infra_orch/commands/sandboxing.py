@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import socket
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from infra_orch.sandbox import server
 from infra_orch.sandbox.escapes import escapes
 from infra_orch.sandbox.limits import emulator_limit
 from infra_orch.sandbox.redirect import ProviderUse, override_file, unsupported
+
+_ANSWER_SECONDS = 0.5
 
 
 def emulator_folder(project: Project) -> Path:
@@ -55,12 +58,24 @@ def emulated(
                     hint=f"infra-orch sandbox start, then infra-orch apply {folder.name} --sandbox",
                 )
             console.note("sandbox: an emulator for this run alone; `infra-orch sandbox start` starts one that is kept")
+            _forget_dead(project)
             url = stack.enter_context(server.start_for_run(emulator_folder(project))).url
-            # Another emulator may have had this port, and died without a chance to clean up.
+            # Another emulator may have had this port.
             forget_sandbox(project, url)
             stack.callback(forget_sandbox, project, url)
         state = private_folder(_sandbox_states(project, url) / folder.path.relative_to(project.stacks))
         yield Sandbox(url, partial(_override, folder), state, partial(_outward, project), emulator_limit)
+
+
+def _forget_dead(project: Project) -> None:
+    """Remove what tells of emulators that were killed, and so had no chance to clean up."""
+    for folder in (project.scratch / "sandbox-state").glob("[0-9]*"):
+        try:
+            socket.create_connection(("127.0.0.1", int(folder.name)), timeout=_ANSWER_SECONDS).close()
+        except ConnectionRefusedError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except (OSError, ValueError):
+            continue
 
 
 def _sandbox_states(project: Project, url: str) -> Path:

@@ -11,6 +11,7 @@ from infra_orch.errors import RefusedError, UsageError, nearest
 from infra_orch.graph.graph import Graph
 from infra_orch.record.leftover import LeftOver
 from infra_orch.record.store import Records
+from infra_orch.render.index import RenderedStack
 from infra_orch.run.plan import Selection
 from infra_orch.run.prepare import UnitWork, read_files
 
@@ -28,7 +29,8 @@ class Wanted:
 def chosen_names(opened: Opened, wanted: Wanted) -> frozenset[str]:
     """Return the names of the nodes that were asked for; all where nothing was.
 
-    Tasks come along where all that they come after is in the run. Raises UsageError where a name fits no unit.
+    A task comes along where all that it comes after is in the run; one that comes after nothing, or that runs in a
+    destroy, where all units that it comes before are. Raises UsageError where a name fits no unit.
     """
     rendered = opened.rendered
     if not wanted.units and not wanted.tags:
@@ -52,18 +54,27 @@ def chosen_names(opened: Opened, wanted: Wanted) -> frozenset[str]:
         found |= graph.closure(found, down=False)
     if wanted.with_downstream:
         found |= graph.closure(found, down=True)
+    found &= rendered.units.keys()
     for name in graph.order():
-        upstream = graph.upstream[name]
-        if name in rendered.tasks and upstream and upstream <= found:
+        if name in rendered.tasks and _comes_along(rendered, name, found):
             found.add(name)
     return frozenset(found)
+
+
+def _comes_along(rendered: RenderedStack, task: str, found: set[str]) -> bool:
+    tied = set(rendered.graph.upstream[task])
+    if not tied or rendered.tasks[task].on == "destroy":
+        tied |= rendered.graph.downstream[task] & rendered.units.keys()
+    return bool(tied) and tied <= found
 
 
 def select(opened: Opened, wanted: Wanted, kind: str, *, workers: int, left_over: Iterable[LeftOver] = ()) -> Selection:
     """Return what a run of *kind* works on. *left_over* are units that left the spec and are to be destroyed in it."""
     rendered = opened.rendered
     chosen = chosen_names(opened, wanted)
-    tasks = {name for name, task in rendered.tasks.items() if task.on == kind and name in chosen}
+    # A plan runs its own tasks, and shows those that the apply will run.
+    kinds = ("plan", "apply") if kind == "plan" else (kind,)
+    tasks = {name for name, task in rendered.tasks.items() if task.on in kinds and name in chosen}
     names = {name for name in chosen if name in rendered.units} | tasks
     works = {
         name: UnitWork(unit, read_files(rendered.folder.rendered, unit), destroy=kind == "destroy")

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from infra_orch.commands.selecting import chosen_names
 from infra_orch.console import Console
 from infra_orch.engine.cli_config import CliConfig, cli_config
 from infra_orch.engine.engine import Engine, find_engine
-from infra_orch.engine.environment import terraform_environment
+from infra_orch.engine.environment import Environment, terraform_environment
 from infra_orch.engine.mirror import find_mirrors
 from infra_orch.engine.providers import ProviderCache, provider_cache_folder
 from infra_orch.files import private_folder
@@ -30,7 +30,7 @@ from infra_orch.project import Project
 from infra_orch.record.record import RunFacts
 from infra_orch.record.store import Records, records_of
 from infra_orch.redact import Redactor
-from infra_orch.run.context import RunContext
+from infra_orch.run.context import RunContext, Sandbox
 from infra_orch.run.interrupt import polite_stop
 from infra_orch.run.journal import Journal
 from infra_orch.run.lock import stack_lock
@@ -97,53 +97,31 @@ def session(
     Raises LockedError where another run holds the stack, UnavailableError where there is no engine, no emulator, or no
     access to the states, RefusedError where the sandbox cannot hold one of the units.
     """
-    folder = opened.folder
-    now = datetime.now(UTC)
+    folder, settings, now = opened.folder, project.settings, datetime.now(UTC)
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    sandbox = options.sandbox
-    realm = "sandbox" if sandbox else "work"
-    lock = project.scratch / "locks" / f"{realm}-{folder.name.replace('/', '~')}.lock"
-    supervisor = Supervisor(project.settings.patience)
+    realm = "sandbox" if options.sandbox else "work"
+    environment = terraform_environment(os.environ)
+    redactor = Redactor(settings.redact)
+    supervisor = Supervisor(settings.patience)
     with contextlib.ExitStack() as stack:
+        lock = project.scratch / "locks" / f"{realm}-{folder.name.replace('/', '~')}.lock"
         held = (stack.enter_context(stack_lock(lock, opened.rendered.name, run_id, command)),) if locked else ()
         stack.enter_context(polite_stop(supervisor, console.note))
-        engine = find_engine(project.settings.engine)
-        if not sandbox:
-            check_backends(opened, engine)
+        engine = find_engine(settings.engine)
+        emulator = stack.enter_context(_states(opened, engine, command, options, console))
         run_folder = private_folder(project.scratch / "runs" / run_id)
-        journal = Journal(run_folder / "journal.jsonl")
-        stack.callback(journal.close)
-        if not sandbox and locked and any(unit.backend == "local" for unit in opened.rendered.units.values()):
-            private_folder(folder.state, ignored_by_git=True)
-        journal.write(
-            "run", durable=True, run=run_id, stack=folder.name, command=command, pid=os.getpid(), sandbox=sandbox
-        )
-        names = chosen_names(opened, options.wanted)
-        emulator = (
-            stack.enter_context(emulated(opened, names, options.emulator_url, console, reads_only=command == "output"))
-            if sandbox
-            else None
-        )
-        environment = terraform_environment(os.environ)
-        for warning in environment.warnings:
-            console.warn(warning)
-        redactor = Redactor(project.settings.redact)
+        journal = stack.enter_context(_journal(run_folder, opened, command, sandbox=options.sandbox))
         config = _cli_config(project, engine, run_folder)
-        for warning in config.warnings:
+        for warning in (*environment.warnings, *config.warnings):
             console.warn(warning)
-        base, for_init = dict(environment.values), dict(environment.values)
-        if emulator:
-            region = opened.regions.get("AWS_REGION", "us-east-1")
-            base = apply_redirect(base, sandbox_environment(emulator.url, region))
-            for_init = apply_redirect(for_init, sandbox_environment(emulator.url, region, registry=True))
-        else:
-            redactor.add_environment(base)
+        if emulator is None:
+            redactor.add_environment(environment.values)
         context = RunContext(
             run_id=run_id,
             stack=opened.rendered,
             engine=engine,
-            environment={**base, **config.env},
-            init_environment={**for_init, **config.env},
+            environment={**_environment(environment, opened, emulator), **config.env},
+            init_environment={**_environment(environment, opened, emulator, registry=True), **config.env},
             providers=ProviderCache(engine, config, supervisor),
             supervisor=supervisor,
             journal=journal,
@@ -152,13 +130,47 @@ def session(
             run_folder=run_folder,
             progress=progress,
             sandbox=emulator,
-            lock_timeout=project.settings.lock_timeout,
-            lock_platforms=project.settings.lock_platforms,
+            lock_timeout=settings.lock_timeout,
+            lock_platforms=settings.lock_platforms,
             keep_lock_files=_keeps_lock_files(command, options),
             inherit=held,
         )
-        at = now.isoformat(timespec="seconds")
-        yield Session(context, engine, find_repository(project.root), command, at, time.monotonic(), sandbox)
+        at, repository = now.isoformat(timespec="seconds"), find_repository(project.root)
+        yield Session(context, engine, repository, command, at, time.monotonic(), options.sandbox)
+
+
+@contextlib.contextmanager
+def _states(
+    opened: Opened, engine: Engine, command: str, options: RunOptions, console: Console
+) -> Iterator[Sandbox | None]:
+    """See to it that the states can be reached: those of the sandbox that is yielded, or the real ones (None)."""
+    names = chosen_names(opened, options.wanted)
+    if options.sandbox:
+        with emulated(opened, names, options.emulator_url, console, reads_only=command == "output") as sandbox:
+            yield sandbox
+        return
+    check_backends(opened, engine)
+    if command != "output" and any(unit.backend == "local" for unit in opened.rendered.units.values()):
+        private_folder(opened.folder.state, ignored_by_git=True)
+    yield None
+
+
+@contextlib.contextmanager
+def _journal(run_folder: Path, opened: Opened, command: str, *, sandbox: bool) -> Iterator[Journal]:
+    with contextlib.closing(Journal(run_folder / "journal.jsonl")) as journal:
+        facts = {"stack": opened.folder.name, "command": command, "pid": os.getpid(), "sandbox": sandbox}
+        journal.write("run", durable=True, run=run_folder.name, **facts)
+        yield journal
+
+
+def _environment(
+    environment: Environment, opened: Opened, emulator: Sandbox | None, *, registry: bool = False
+) -> Mapping[str, str]:
+    """The variables of Terraform's processes; those that may download (*registry*) keep the user's proxies."""
+    if emulator is None:
+        return environment.values
+    region = opened.regions.get("AWS_REGION", "us-east-1")
+    return apply_redirect(environment.values, sandbox_environment(emulator.url, region, registry=registry))
 
 
 def _cli_config(project: Project, engine: Engine, run_folder: Path) -> CliConfig:

@@ -14,36 +14,25 @@ from infra_orch.engine import command
 from infra_orch.errors import RefusedError, UsageError, UserError, nearest
 from infra_orch.process import attach
 from infra_orch.project import Project
+from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Failure
-from infra_orch.run.plan import OutsideOutputs
-from infra_orch.run.prepare import prepare
+from infra_orch.run.plan import OutsideOutputs, Selection
+from infra_orch.run.prepare import UnitWork, forget_init, prepare
 from infra_orch.run.progress import Progress
+from infra_orch.run.rename import state_is_elsewhere
 from infra_orch.run.terraform import StepError
 from infra_orch.run.unit import forget_plans
-from infra_orch.run.values import Output, upstream_values
+from infra_orch.run.values import Output, Upstream, upstream_values
 
-_READING = frozenset(
-    {
-        "console",
-        "fmt",
-        "get",
-        "graph",
-        "init",
-        "metadata",
-        "modules",
-        "output",
-        "plan",
-        "providers",
-        "show",
-        "state",
-        "validate",
-        "version",
-        "force-unlock",
-        "login",
-        "logout",
-        "workspace",
-    }
-)
+# fmt: off
+_READING = frozenset({
+    "console", "fmt", "force-unlock", "get", "graph", "init", "login", "logout", "metadata", "modules", "output",
+    "plan", "providers", "show", "state", "validate", "version",
+})
+# fmt: on
+"""Commands that do nothing by the configuration, so that values in it may be unknown."""
+
+_SIGNALLED = 128
 
 
 def tf(project: Project, stack: str, unit: str, arguments: Sequence[str], options: RunOptions, console: Console) -> int:
@@ -52,8 +41,8 @@ def tf(project: Project, stack: str, unit: str, arguments: Sequence[str], option
     Its upstream values are read from the states. Raises RefusedError for a command that would change something while
     one of them is not known: what stands for it in the configuration must never be applied.
     """
-    if not arguments:
-        raise UsageError("which Terraform command?", hint=f"infra-orch tf {stack} {unit} -- state list")
+    name = next((argument for argument in arguments if not argument.startswith("-")), "")
+    _refuse_what_lasts(name, arguments, f"infra-orch tf {stack} {unit}")
     opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
     if unit not in opened.rendered.units:
         units = opened.rendered.units
@@ -65,26 +54,50 @@ def tf(project: Project, stack: str, unit: str, arguments: Sequence[str], option
     with session(project, opened, "tf", console, Progress(), replace(options, wanted=wanted)) as run:
         selection = select(opened, wanted, "tf", workers=1)
         work = selection.units[unit]
-        outside = OutsideOutputs(selection, run.context)
-        known: dict[str, Mapping[str, Output]] = {}
-        for upstream in work.unit.needs:
-            outputs = outside.outputs(upstream)
-            if isinstance(outputs, Failure):
-                raise UserError(outputs.summary, hint=outputs.hint or outputs.log)
-            known[upstream] = outputs
-        upstream_of = upstream_values(work.unit.needs, known)
-        if upstream_of.holds_unknown and arguments[0] not in _READING:
+        upstream = _upstream(selection, work, run.context)
+        if upstream.holds_unknown and name not in _READING:
             raise RefusedError(
-                f"{unit} waits for {', '.join(upstream_of.unknown)}, so terraform {arguments[0]} is refused",
+                f"{unit} waits for {', '.join(upstream.unknown)}, so terraform {name} is refused",
                 hint=f"infra-orch apply {stack} --unit {unit} --with-upstream",
             )
+        if work.unit.protect and (name == "destroy" or "-destroy" in arguments):
+            raise RefusedError(f"{unit} is protected", hint=f"take protect=True from it at {work.unit.where}")
         try:
-            ready = prepare(work, run.context, upstream_of)
+            former = state_is_elsewhere(work, run.context)
+            ready = prepare(work, run.context, upstream, former=former)
             variables = {f"TF_VAR_{name}": value for name, value in ready.variables.items()}
-            return attach(
-                command.raw(run.engine, arguments), cwd=ready.folder, env={**run.context.environment, **variables}
-            )
+            environment = {**run.context.environment, **variables}
+            code = attach(command.raw(run.engine, arguments), cwd=ready.folder, env=environment)
+            return code if code >= 0 else _SIGNALLED - code
         except StepError as error:
             raise UserError(error.failure.summary, hint=error.failure.hint or error.failure.log) from error
         finally:
             forget_plans(run.context, unit)
+            if name == "init":
+                forget_init(run.context, unit)
+
+
+def _upstream(selection: Selection, work: UnitWork, context: RunContext) -> Upstream:
+    outside = OutsideOutputs(selection, context)
+    known: dict[str, Mapping[str, Output]] = {}
+    for name in work.unit.needs:
+        outputs = outside.outputs(name)
+        if isinstance(outputs, Failure):
+            raise UserError(outputs.summary, hint=outputs.hint or outputs.log)
+        known[name] = outputs
+    return upstream_values(work.unit.needs, known)
+
+
+def _refuse_what_lasts(name: str, arguments: Sequence[str], command_line: str) -> None:
+    """Refuse what would turn the unit's folder to another state, for later runs too."""
+    if not name:
+        raise UsageError("which Terraform command?", hint=f"{command_line} -- state list")
+    if name == "workspace":
+        raise UsageError(
+            "terraform workspace is refused: a unit has one state, and another workspace is another state",
+            hint="a stack per environment is what keeps them apart",
+        )
+    if any(argument.startswith(("-chdir", "--chdir")) for argument in arguments):
+        raise UsageError(
+            "-chdir is refused: Terraform is started in the unit's folder", hint=f"{command_line} -- {name}"
+        )

@@ -69,9 +69,9 @@ def s3_arguments(text: str, cache: Path | None) -> Mapping[str, Value]:
 def check_bucket(arguments: Mapping[str, Any]) -> None:
     """Ask the bucket that *arguments* (as s3_arguments() has them) name for what it holds under the state's key.
 
-    Raises UnavailableError where it does not exist, lies in another region, may not be read, where the credentials are
-    not accepted, and where nobody answers. Where the question itself cannot be put as Terraform would put it (a role to
-    be assumed, credentials that only Terraform knows of), there is no answer, and Terraform finds out by itself.
+    Raises UnavailableError where it does not exist or may not be read, where the credentials are not accepted, and
+    where nobody answers. Where the question cannot be put as Terraform would put it (a role to be assumed, credentials
+    that only Terraform knows of), there is no answer, and Terraform finds out by itself.
     """
     if not set(arguments) <= _FOLLOWED | _BESIDE_THE_POINT or not isinstance(arguments.get("bucket"), str):
         return
@@ -86,7 +86,7 @@ def check_bucket(arguments: Mapping[str, Any]) -> None:
 
     bucket = str(arguments["bucket"])
     try:
-        answer = _ask(arguments, bucket, str(arguments.get("key", "")))
+        _ask(arguments, bucket, str(arguments.get("key", "")))
     except ClientError as error:
         _raise_for(error.response.get("Error", {}).get("Code", ""), arguments, bucket)
     except (EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError) as error:
@@ -97,8 +97,6 @@ def check_bucket(arguments: Mapping[str, Any]) -> None:
         ) from error
     except (BotoCoreError, ValueError):
         return
-    else:
-        _check_region(answer, arguments, bucket)
 
 
 def _raise_for(code: str, arguments: Mapping[str, Any], bucket: str) -> None:
@@ -131,18 +129,7 @@ def _may_list_workspaces(arguments: Mapping[str, Any], bucket: str) -> bool:
     return True
 
 
-def _check_region(answer: Mapping[str, Any], arguments: Mapping[str, Any], bucket: str) -> None:
-    """boto3 follows a bucket to its region, Terraform does not."""
-    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    actual, region = headers.get("x-amz-bucket-region"), arguments.get("region")
-    if actual and region and actual != region and not _endpoint(arguments):
-        raise UnavailableError(
-            f'the bucket "{bucket}" of the S3 backend is in {actual}, and the stack says {region}',
-            hint=f'S3Backend(bucket="{bucket}", region="{actual}", …)',
-        )
-
-
-def _ask(arguments: Mapping[str, Any], bucket: str, prefix: str) -> Mapping[str, Any]:
+def _ask(arguments: Mapping[str, Any], bucket: str, prefix: str) -> None:
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
@@ -161,8 +148,7 @@ def _ask(arguments: Mapping[str, Any], bucket: str, prefix: str) -> Mapping[str,
         s3={"addressing_style": "path" if path_style else "auto"},
     )
     client = session.client("s3", endpoint_url=_own_endpoint(arguments), config=config)
-    answer: Mapping[str, Any] = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
-    return answer
+    client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
 
 
 def _own_endpoint(arguments: Mapping[str, Any]) -> str | None:

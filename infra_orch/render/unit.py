@@ -67,7 +67,7 @@ def render_unit(checked: CheckedUnit, stack: CheckedStack, templates: Templates)
         "header": _header(stack, unit.name),
         "stack": {"name": stack.stack.name},
         "unit": {"name": unit.name, "module": unit.module, "tags": list(unit.tags), "formerly": unit.formerly},
-        "source": _source(checked, rendered),
+        "source": _source(checked, stack.folder.project.root, rendered),
         "inputs": dict(unit.inputs),
         "providers": {key: Raw(value) for key, value in sorted(unit.providers.items())},
         "backend": _backend(stack, unit.name, rendered),
@@ -107,12 +107,13 @@ def _header(stack: CheckedStack, unit: str) -> str:
     )
 
 
-def _source(checked: CheckedUnit, rendered: Path) -> dict[str, Input]:
+def _source(checked: CheckedUnit, root: Path, rendered: Path) -> dict[str, Input]:
     folder = checked.source.folder
     if folder is None:
         version = {"version": checked.unit.version} if checked.unit.version else {}
         return {"source": checked.source.text, **version}
-    return {"source": _relative(folder, rendered)}
+    # By way of the project's root, so that it is the same folder from the rendered and from the work folder.
+    return {"source": f"{_relative(root, rendered)}/{Path(os.path.relpath(folder, root)).as_posix()}"}
 
 
 def _backend(stack: CheckedStack, unit: str, rendered: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 
 from infra_orch.run.outcome import Failure
 
+DISK_FULL = Failure("the disk is full", hint="free some space, then run the same command", kind="disk")
+_LEAST_BYTES = 256 << 10
 _MOST_LINES = 60
 _LONGEST_LINE = 2000
 _BOX = re.compile(r"^[│╷╵] ?")
@@ -99,6 +102,14 @@ def needs_init(text: str) -> bool:
     return bool(_NEEDS_INIT.search(text))
 
 
+def is_full(folder: Path) -> bool:
+    """Whether the disk under *folder* has no room left: Terraform cuts a plan short then, and says that all is well."""
+    try:
+        return shutil.disk_usage(folder).free < _LEAST_BYTES
+    except OSError:
+        return False
+
+
 def explain(text: str, *, step: str, subject: str, log: str, exit_code: int) -> Failure:
     """Return why *step* failed, from what Terraform said (redacted by the caller). *subject* is `STACK UNIT`."""
     for known in _KNOWN:
@@ -173,7 +184,7 @@ _KNOWN = (
         "there are no valid cloud credentials",
         "log in (for AWS: aws sso login, or AWS_PROFILE), then run the same command",
     ),
-    _Known(r"no space left on device", "disk", "the disk is full", "free some space, then run the same command"),
+    _Known(r"no space left on device", "disk", DISK_FULL.summary, DISK_FULL.hint),
     _Known(
         r"(?:Plugin did not respond|plugin process exited|The plugin encountered an error)"
         r"(?:.*?(?P<plugin>terraform-provider-[\w.-]+))?",
@@ -201,10 +212,24 @@ _KNOWN = (
         "check the network, or name a provider mirror: INFRA_ORCH_PROVIDER_MIRROR=DIR",
     ),
     _Known(
-        r"Failed to download module|Could not download module|Module not found",
+        r"(?:Failed to download module|Could not download module|Module not found"
+        r"|Error accessing remote module registry)(?:.*?module\s+\"(?P<module>[^\"]+)\")?",
         "module",
-        "a module could not be downloaded",
+        "the module called {module} could not be downloaded",
         "check its source and the network",
+    ),
+    _Known(
+        r"Unresolvable module version constraint.*?version of module \"(?P<module>[^\"]+)\".*?"
+        r"newest available\s+version is (?P<newest>[\w.+-]*\w)",
+        "module",
+        "no version of the module {module} fits the constraint; the newest is {newest}",
+        "change version= of the unit in the spec",
+    ),
+    _Known(
+        r"Output refers to sensitive values",
+        "module",
+        "an output holds a sensitive value and is not marked as sensitive",
+        'mark it in the module (sensitive = true), or stack.unit(…, sensitive_outputs=["…"])',
     ),
     _Known(
         r"Unsupported Terraform Core version",

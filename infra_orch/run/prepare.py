@@ -18,6 +18,7 @@ from infra_orch.render.hcl import VARIABLE_PREFIX
 from infra_orch.render.index import RenderedUnit
 from infra_orch.render.write import LOCK_FILE
 from infra_orch.run.context import RunContext
+from infra_orch.run.remote import check_remote_outputs
 from infra_orch.run.terraform import StepError, invoke
 from infra_orch.run.values import UPSTREAM_FILE, Upstream
 
@@ -109,6 +110,9 @@ def initialise(work: UnitWork, context: RunContext, ready: Ready) -> None:
     invoke(context, name, "init", argv, folder, context.init_environment).check()
     if context.sandbox and (outward := context.sandbox.guard(folder)):
         raise StepError(f"the sandbox cannot keep this from the world: {'; '.join(outward)}", kind="refused")
+    project = context.stack.folder.project
+    if work.unit.outputs and not (project.root / work.unit.module).is_dir():
+        check_remote_outputs(work.unit, folder, project.cache / "modules")
     if context.lock_platforms:
         _complete_lock(context, unit)
     lock = _read(folder / LOCK_FILE)
@@ -122,6 +126,11 @@ def _complete_lock(context: RunContext, unit: UnitToInit) -> None:
         complete_lock(context.providers, unit, context.lock_platforms)
     except UnavailableError as error:
         raise StepError(error.summary, hint=error.hint, log=context.shown(unit.log), kind="registry") from error
+
+
+def forget_init(context: RunContext, unit: str) -> None:
+    """Have the next run init a unit's work folder anew: somebody else has changed what init made of it."""
+    (context.work / unit / _INIT_MARK).unlink(missing_ok=True)
 
 
 def write_upstream(folder: Path, upstream: Upstream) -> None:

@@ -58,13 +58,18 @@ def _unless_stopping(node: str, work: Callable[[str], Outcome], stopping: Callab
 
 def blocked(node: str, culprits: Sequence[Outcome]) -> Outcome:
     """The outcome of a node that waits for something that will not come, with the root of that."""
-    failed = [culprit for culprit in culprits if culprit.status is not Status.CANCELLED]
+    failed = [culprit for culprit in culprits if not _was_stopped(culprit)]
     if not failed:
         return cancelled(node)
     culprit = failed[0]
     root = culprit.failure.summary if culprit.status is Status.BLOCKED and culprit.failure else ""
     summary = root or f"{culprit.name} {_WORDS.get(culprit.status, culprit.status)}"
     return Outcome(node, Status.BLOCKED, failure=Failure(summary, kind="blocked"))
+
+
+def _was_stopped(outcome: Outcome) -> bool:
+    interrupted = outcome.failure is not None and outcome.failure.kind == "interrupted"
+    return outcome.status is Status.CANCELLED or interrupted
 
 
 _WORDS = {Status.REFUSED: "was refused", Status.DEFERRED: "is deferred"}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
 from infra_orch.errors import InterruptedRun
 from infra_orch.files import write_atomically
 from infra_orch.run.context import RunContext
-from infra_orch.run.diagnosis import Messages, explain, read_messages
+from infra_orch.run.diagnosis import DISK_FULL, Messages, explain, is_full, read_messages
 from infra_orch.run.outcome import Failure
 
 _BLOCK = 4 << 20
@@ -55,6 +55,8 @@ class Invocation:
         context = self.context
         subject = f"{context.stack.folder.name} {self.node}"
         failure = explain(text, step=self.step, subject=subject, log=context.shown(self.log), exit_code=self.returncode)
+        if is_full(self.cwd):
+            return replace(DISK_FULL, detail=text, log=failure.log)
         if context.sandbox and (limit := context.sandbox.reason(text)):
             return Failure(limit, text, "", failure.log, "emulator")
         return failure

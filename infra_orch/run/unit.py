@@ -15,7 +15,7 @@ from infra_orch.engine import command
 from infra_orch.errors import InterruptedRun, UserError
 from infra_orch.run.changes import PlanDocument, read_plan
 from infra_orch.run.context import RunContext
-from infra_orch.run.diagnosis import needs_init, waits_for_unknown, warning_texts
+from infra_orch.run.diagnosis import DISK_FULL, is_full, needs_init, waits_for_unknown, warning_texts
 from infra_orch.run.done import outcome_of
 from infra_orch.run.outcome import Basis, Counts, Failure, Outcome, Status, count
 from infra_orch.run.outputs import outputs_after, outputs_of_state
@@ -229,10 +229,14 @@ def _run_plan(work: UnitWork, context: RunContext, ready: Ready, keep_as: str) -
 def _show(work: UnitWork, context: RunContext, folder: Path, plan: str) -> PlanDocument:
     path = folder / f"{plan}.json"
     path.unlink(missing_ok=True)
-    invoke(
+    done = invoke(
         context, work.unit.name, "show", command.show(context.engine, plan), folder, context.environment, stdout=path
     ).check()
-    return read_plan(path)
+    try:
+        return read_plan(path)
+    except ValueError as error:
+        failure = Failure(f"terraform show printed no whole plan: {error}", log=context.shown(done.log), kind="garbage")
+        raise StepError.of(replace(DISK_FULL, log=failure.log) if is_full(folder) else failure) from error
 
 
 def _learn(context: RunContext, upstream: Upstream) -> None:
@@ -244,7 +248,7 @@ def _of(error: Exception) -> Failure:
     if isinstance(error, StepError):
         return error.failure
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return Failure("the disk is full", str(error), "free some space, then run the same command", kind="disk")
+        return replace(DISK_FULL, detail=str(error))
     hint = error.hint if isinstance(error, UserError) else ""
     return Failure(str(error), hint=hint, kind="cancelled" if isinstance(error, InterruptedRun) else "failed")
 

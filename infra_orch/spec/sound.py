@@ -12,15 +12,8 @@ from typing import Any
 
 from infra_orch.spec.arguments import shown
 from infra_orch.spec.stack import Task, Unit
-from infra_orch.spec.values import (
-    Expression,
-    NulCharacterError,
-    Reference,
-    TamperedReferenceError,
-    is_opaque,
-    pieces,
-    target,
-)
+from infra_orch.spec.token import NulCharacterError, TamperedReferenceError
+from infra_orch.spec.values import Expression, Reference, is_opaque, pieces, target
 
 _DEEPEST = 50
 _NUMBER_BITS = 512  # Source: go-cty keeps numbers with so many bits, and rounds what has more.

@@ -1,32 +1,16 @@
 """The values that a spec may hold: plain ones, references to outputs, raw expressions, run-time variables, blocks.
 
-A reference knows no value: while a spec is evaluated there is none. Inside a string it leaves a token, from which the
-renderer makes an HCL interpolation. A token that a string operation has cut or changed is found and reported: its word
-mixes upper and lower case, a checksum covers the rest, and the word alone, left where json.dumps or the like has
-escaped the NUL characters around it, gives it away.
+A reference knows no value: while a spec is evaluated there is none. Inside a string it leaves a token; see token.py.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NoReturn, Self, TypeAlias
 
-_MARK = "\x00"
-_WORD = "Infra-Orch-Value-Of"
-_REMAINS = re.compile("infra.{0,3}orch.{0,3}value.{0,3}of", re.IGNORECASE)
-_TOKEN = re.compile(f"{_MARK}{_WORD}:([0-9a-f]{{8}}):([^{_MARK}]*){_MARK}")
-
-
-class TamperedReferenceError(ValueError):
-    """A string holds a piece of a reference: a string operation changed it after it was put there."""
-
-
-class NulCharacterError(ValueError):
-    """A string holds a NUL character, which no Terraform value may hold, and which marks references here."""
+from infra_orch.spec.token import TamperedReferenceError, shortened, split, token
 
 
 class _Opaque:
@@ -42,8 +26,7 @@ class _Opaque:
         return ()
 
     def __str__(self) -> str:
-        payload = json.dumps(self._payload())
-        return f"{_MARK}{_WORD}:{_checksum(payload)}:{payload}{_MARK}"
+        return token(self._payload())
 
     def __format__(self, spec: str) -> str:
         if spec:
@@ -177,7 +160,7 @@ class Expression(_Opaque):
         return (self.text,)
 
     def __repr__(self) -> str:
-        return f"expression({_TOKEN.sub('…', self.text)!r})"
+        return f"expression({shortened(self.text)!r})"
 
 
 class EnvironmentValue(_Opaque):
@@ -240,15 +223,7 @@ def pieces(text: str) -> list[str | Opaque]:
     Raises TamperedReferenceError where a string operation has cut or changed one, NulCharacterError for a NUL that
     belongs to none.
     """
-    if _MARK not in text and not _REMAINS.search(text):
-        return [text] if text else []
-    found: list[str | Opaque] = []
-    end = 0
-    for token in _TOKEN.finditer(text):
-        found += _plain(text[end : token.start()])
-        found.append(_from_token(token))
-        end = token.end()
-    return [*found, *_plain(text[end:])]
+    return [part if isinstance(part, str) else _from_payload(part) for part in split(text)]
 
 
 def walk(value: Input) -> Iterator[Opaque]:
@@ -286,30 +261,14 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _plain(text: str) -> list[str]:
-    """A part of a string with no whole token in it, as a list of one or none."""
-    if _REMAINS.search(text):
-        raise TamperedReferenceError(text)
-    if _MARK in text:
-        raise NulCharacterError(text)
-    return [text] if text else []
-
-
-def _checksum(payload: str) -> str:
-    return f"{zlib.crc32(payload.encode()):08x}"
-
-
-def _from_token(token: re.Match[str]) -> Opaque:
-    checksum, payload = token.groups()
-    if checksum != _checksum(payload):
-        raise TamperedReferenceError(token[0])
-    match json.loads(payload):
+def _from_payload(payload: list[object]) -> Opaque:
+    match payload:
         case "output", str(unit):
             return Outputs(unit)
         case "output", str(unit), *steps:
-            return Reference(unit, tuple(steps))
+            return Reference(unit, tuple(step for step in steps if isinstance(step, (str, int))))
         case "expression", str(raw):
             return Expression(raw)
         case "env", str(name):
             return EnvironmentValue(name)
-    raise TamperedReferenceError(token[0])
+    raise TamperedReferenceError(repr(payload))

@@ -76,7 +76,7 @@ def emulator(desk: Desk, emulator_home: Path) -> str:
 def lend_emulator(home: Path, desk: Desk) -> str:
     """Let a project keep the emulator in *home*, emptied. Returns its URL."""
     scratch = desk.root / ".infra-orch"
-    scratch.mkdir(mode=0o700)
+    scratch.mkdir(mode=0o700, exist_ok=True)
     (scratch / "emulator").symlink_to(home)
     server.reset(home)
     running = server.status(home)

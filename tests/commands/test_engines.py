@@ -184,3 +184,11 @@ def test_a_package_that_is_not_the_locked_one_is_refused(desk: Desk, locking: Ne
     assert refused.code == 1
     assert "checksum" in refused.out + refused.err
     assert desk.git("status", "--porcelain") == ""
+
+
+def test_a_run_from_committed_files_adds_none_to_them(desk: Desk, locking: NetworkMirror) -> None:
+    desk.run("render", "dev")
+    desk.commit()
+    desk.run("plan", "dev", "--from-rendered")
+    assert locking.downloads()
+    assert desk.git("status", "--porcelain", "--untracked-files=all") == ""

@@ -208,10 +208,15 @@ def test_the_emulator_ends_with_the_run_that_it_was_started_for(two_units: Desk,
         run.communicate(timeout=PATIENCE_SECONDS)
         assert run.returncode == (-how if how == signal.SIGKILL else 130)
         wait_until(lambda: not emulators(desk.root), "the emulator's end")
+    if how != signal.SIGKILL:
+        return
     for line in Path(next(desk.root.glob(".infra-orch/runs/*/journal.jsonl"))).read_text().splitlines():
         entry = json.loads(line)
-        if entry["event"] == "begin" and how == signal.SIGKILL:  # Terraform outlives us, on purpose; here it waits
+        if entry["event"] == "begin":  # Terraform outlives us, on purpose; this one would wait for ever
             end_terraform_in(Path(entry["cwd"]))
+    (dead,) = desk.root.glob(".infra-orch/sandbox-state/*")
+    assert desk.run("plan", "dev", "--sandbox").code == 0
+    assert not dead.exists()
 
 
 def end_terraform_in(folder: Path) -> None:
@@ -219,6 +224,18 @@ def end_terraform_in(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if entry.name.isdigit() and (entry / "cwd").resolve() == folder.resolve():
                 os.kill(int(entry.name), signal.SIGKILL)
+
+
+def test_a_plan_that_was_made_in_the_sandbox_is_applied_there_and_once(
+    two_units: Desk, emulator: str, tmp_path: Path
+) -> None:
+    desk, bundle = two_units, str(tmp_path / "plan")
+    assert desk.run("plan", "dev", "--sandbox", "--unit", "network", "--out", bundle).code == 0
+    assert desk.run("apply", "dev", "--plan", bundle, "--auto-approve").code == 77
+    done = desk.run("apply", "dev", "--plan", bundle, "--sandbox", "--auto-approve")
+    assert done.code == 0, done.out + done.err
+    assert len(ids(desk, "--sandbox")) == 36
+    assert desk.run("apply", "dev", "--plan", bundle, "--sandbox", "--auto-approve").code == 77
 
 
 STRANGERS = {
@@ -302,3 +319,41 @@ def test_a_provisioner_that_came_to_a_nested_module_later_is_refused_too(desk: D
     refused = desk.run("plan", "dev", "--sandbox")
     assert refused.code == 1
     assert 'provisioner "remote-exec"' in refused.out + refused.err
+
+
+CARELESS = """
+    from infra_orch import Stack
+
+    stack = Stack("dev")
+    network = stack.unit("network", module="network", inputs={"name": "dev"})
+
+
+    @stack.task(after=[network])
+    def announce(context):
+        context.client("sns", region="eu-west-1").create_topic(Name="made-by-a-task")
+"""
+
+
+def test_a_rehearsal_tells_what_a_destroy_would_leave_behind(two_units: Desk) -> None:
+    failed = two_units.write({"stacks/dev/stack.py": CARELESS}).run("sandbox", "rehearse", "dev")
+    assert failed.code == 1
+    assert "1 resource is left after the destroy" in failed.err
+    assert "arn:aws:sns:eu-west-1:123456789012:made-by-a-task" in failed.err
+
+
+def test_a_rehearsal_tells_of_a_stack_that_never_comes_to_rest(two_units: Desk) -> None:
+    main = two_units.root / "modules/network/main.tf"
+    main.write_text(main.read_text().replace("input = var.name", "input = timestamp()"))
+    failed = two_units.run("sandbox", "rehearse", "dev")
+    assert failed.code == 1
+    assert "the second plan is not empty" in failed.err
+    assert "destroyed" in failed.out
+
+
+def test_a_rehearsal_leaves_alone_what_is_in_the_kept_sandbox(two_units: Desk, emulator: str) -> None:
+    desk = two_units
+    assert desk.run("apply", "dev", "--sandbox", "--auto-approve").code == 0
+    before = ids(desk, "--sandbox")
+    assert desk.run("sandbox", "rehearse", "dev").code == 0
+    assert ids(desk, "--sandbox") == before
+    assert desk.run("plan", "dev", "--sandbox", "--detailed-exitcode").code == 0

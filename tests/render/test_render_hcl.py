@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from infra_orch import Block, block, env, expression
 from infra_orch.render.hcl import attribute_lines, body_lines, expression_text
-from infra_orch.spec.values import NulCharacterError, Reference, TamperedReferenceError
+from infra_orch.spec.token import NulCharacterError, TamperedReferenceError
+from infra_orch.spec.values import Reference
 
 TRICKY = [
     "${",
