@@ -109,7 +109,7 @@ class RefusedError(UserError):
     exit_code = ExitCode.REFUSED
 
 
-class InterruptedRun(UserError):
+class InterruptedRun(UserError):  # noqa: N818  a run that was stopped has no error in it
     """The user or the system asked to stop, and nothing is left running."""
 
     exit_code = ExitCode.INTERRUPTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from infra_orch.console import Console
@@ -39,10 +40,11 @@ def history(project: Project, stack: str, console: Console, *, limit: int, sandb
     for run, commit in runs:
         style = console.style
         colour = {"applied": "green", "failed": "red"}.get(str(run["status"]), "yellow")
-        changes = _totals(run)
+        by = safe(str(run["by"]), keep_newlines=False)
+        recorded = style((commit or "not committed")[:13], "dim")
         console.result(
-            f"{run['at']}  {run['command']:<7} {style(str(run['status']), colour)}  {changes}  "
-            f"by {safe(str(run['by']), keep_newlines=False)}  {style((commit or 'not committed')[:13], 'dim')}  {run['run']}"
+            f"{run['at']}  {run['command']:<7} {style(str(run['status']), colour)}  {_totals(run)}  by {by}  "
+            f"{recorded}  {run['run']}"
         )
     return 0
 
@@ -51,8 +53,6 @@ def _commits(project: Project, runs: str, limit: int) -> dict[str, str]:
     repository = find_repository(project.root)
     if repository is None:
         return {}
-    from pathlib import Path
-
     entries = repository.log([repository.relative(Path(runs))], limit)
     return {entry.trailers[TRAILER]: entry.sha for entry in entries if TRAILER in entry.trailers}
 
