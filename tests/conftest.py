@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import textwrap
 from collections.abc import Callable
@@ -12,6 +13,10 @@ from pathlib import Path
 import pytest
 
 from infra_orch.cli.app import run as run_cli
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it puts into the background with SIGINT ignored, and so would every child of the tests be.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _KEPT = ("AWS_DEFAULT_REGION",)
 

@@ -147,7 +147,8 @@ def _prepared(repository: Repository, index: Path, commit: str) -> Iterator[_Pre
     with tempfile.TemporaryDirectory(dir=index.parent, prefix="infra-orch-", suffix=".work") as folder:
         fresh = Path(folder) / "index"
         if index.exists():
-            shutil.copyfile(index, fresh)
+            # With its time: git takes entries as new as the index for changed, and looks at the files themselves.
+            shutil.copy2(index, fresh)
         env = {"GIT_INDEX_FILE": str(fresh)}
         compare = ("diff-index", "--cached", "--raw", "-z", "--no-renames", "--ita-invisible-in-index", commit, "--")
         differs = parse_raw(repository.git(*compare, env=env))

@@ -260,7 +260,7 @@ def at_a_terminal(folder: Path, *arguments: str, answers: tuple[str, ...]) -> tu
     return process.wait(30), seen.replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize("answer", ["no", "y", ""])
+@pytest.mark.parametrize("answer", ["no", "y"])
 def test_only_yes_is_a_yes(two_units: Desk, answer: str) -> None:
     code, seen = at_a_terminal(two_units.root, "apply", "dev", answers=(answer,))
     assert code == 77, seen

@@ -214,7 +214,7 @@ def test_a_task_is_stopped_with_the_program_that_it_runs(desk: Desk, start: Call
 
             @stack.task(retries=5)
             def slow(context):
-                context.run(["sh", "-c", "touch {desk.root}/begun; sleep 30"])
+                context.run(["sh", "-c", "touch {desk.root}/begun; exec sleep 30"])
 
             @stack.task(after=[slow])
             def after(context): ...

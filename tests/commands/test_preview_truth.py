@@ -201,7 +201,7 @@ def histories(draw: st.DrawFn) -> list[list[Node]]:
 
 
 NUMBERS = itertools.count()
-EXAMPLES = int(os.environ.get("PREVIEW_TRUTH_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("PREVIEW_TRUTH_EXAMPLES", "1"))
 """Each takes some seconds; dozens are for whoever changes how plans are made or compared."""
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
