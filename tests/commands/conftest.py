@@ -54,7 +54,9 @@ def lasting_desk(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtu
             code = run_cli([*arguments])
         return shared.Result(code, out.getvalue(), err.getvalue())
 
-    subprocess.run(["git", "init", "--quiet"], cwd=root, check=True, env=settled)
+    for command in (["init", "--quiet"], ["config", "user.name", "Ada"], ["config", "user.email", "ada@example.com"]):
+        # In the repository itself: the fixture of a whole file is made before any test has a home of its own.
+        subprocess.run(["git", *command], cwd=root, check=True, env=settled)
     return shared.Desk(root, run)
 
 
