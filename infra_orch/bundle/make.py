@@ -21,8 +21,8 @@ from infra_orch.bundle.manifest import (
 from infra_orch.bundle.premises import files_of, outside_of, variables_of
 from infra_orch.bundle.states import current_state, planned_on
 from infra_orch.errors import UsageError, UserError
+from infra_orch.module.files import LOCK_FILE
 from infra_orch.render.index import digest
-from infra_orch.render.write import LOCK_FILE
 from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Outcome, Status
 from infra_orch.run.plan import Preview, Selection

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from infra_orch.errors import RefusedError
+from infra_orch.module.files import LOCK_FILE
 from infra_orch.project import NAME
-from infra_orch.render.write import LOCK_FILE
 from infra_orch.run.outcome import Failure, Status
 from infra_orch.run.unit import PLAN_FILE, PLAN_JSON
 

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from infra_orch.errors import UserError
-from infra_orch.module.files import module_files
+from infra_orch.module.files import LOCK_FILE, module_files
 from infra_orch.render.index import RenderedStack, digest, to_json
-from infra_orch.render.write import LOCK_FILE
 from infra_orch.run.plan import Preview, Selection
 from infra_orch.run.prepare import UnitWork
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from infra_orch.bundle.archive import Bundle, extract
-from infra_orch.errors import InterruptedRun, UserError
+from infra_orch.errors import UserError
 from infra_orch.files import private_folder, write_if_different
+from infra_orch.module.files import LOCK_FILE
 from infra_orch.module.lock_file import provider_versions
-from infra_orch.render.write import LOCK_FILE
-from infra_orch.run.changes import PlanDocument
 from infra_orch.run.context import RunContext
-from infra_orch.run.outcome import Failure, Outcome, Status, count
-from infra_orch.run.outputs import outputs_of_state
-from infra_orch.run.plan import Preview, Selection, run_graph, skipped_task
+from infra_orch.run.outcome import Outcome, Status, count
+from infra_orch.run.plan import Preview, Selection, forget, run_graph, skipped_task
 from infra_orch.run.prepare import UnitWork, prepare
 from infra_orch.run.terraform import StepError
-from infra_orch.run.unit import PLAN_FILE, PLAN_JSON, Outputs, Planned, forget_plans, saved_plan
-from infra_orch.run.values import Output, Upstream, contains_unknown, upstream_values
+from infra_orch.run.unit import (
+    PLAN_FILE,
+    PLAN_JSON,
+    Outputs,
+    Planned,
+    learn_upstream,
+    not_planned,
+    planned_outputs,
+    saved_plan,
+)
+from infra_orch.run.values import Output, Upstream, upstream_values
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,6 @@ def restore(bundle: Bundle, selection: Selection, context: RunContext, outside: 
         forget(selection, context)
         raise
     return Preview({name: nodes.get(name, Planned(outcome, {})) for name, outcome in outcomes.items()}, outside)
-
-
-def forget(selection: Selection, context: RunContext) -> None:
-    """Remove from the work folders what restore() put there and holds secrets."""
-    for name in selection.units:
-        forget_plans(context, name)
 
 
 def locks_of(bundle: Bundle, selection: Selection, context: RunContext) -> Locks:
@@ -101,24 +101,16 @@ def _known(name: str, selection: Selection, nodes: Mapping[str, Planned]) -> dic
 
 
 def _restore(bundle: Bundle, work: UnitWork, context: RunContext, upstream: Upstream, locks: Locks) -> Planned:
-    name = work.unit.name
     try:
         return _put(bundle, work, context, upstream, locks)
-    except StepError as error:
-        outcome = Outcome(name, Status.FAILED, failure=error.failure)
-    except InterruptedRun as error:
-        outcome = Outcome(name, Status.CANCELLED, failure=Failure(str(error), kind="cancelled"))
-    except (UserError, OSError, ValueError) as error:
-        hint = error.hint if isinstance(error, UserError) else ""
-        outcome = Outcome(name, Status.FAILED, failure=Failure(str(error), hint=hint))
-    return Planned(replace(outcome, basis=upstream.basis, destroys_unit=work.destroy), {}, upstream)
+    except (StepError, UserError, OSError, ValueError) as error:
+        return not_planned(work, upstream, error)
 
 
 def _put(bundle: Bundle, work: UnitWork, context: RunContext, upstream: Upstream, locks: Locks) -> Planned:
     name = work.unit.name
     unit = bundle.manifest.units[name]
-    for text in upstream.variables.values():
-        context.redactor.add(json.loads(text))
+    learn_upstream(context, upstream)
     ready = prepare(work, context, upstream, former=unit.state_moves)
     for member in unit.members:
         if member != LOCK_FILE:
@@ -140,7 +132,7 @@ def _put(bundle: Bundle, work: UnitWork, context: RunContext, upstream: Upstream
         document = saved_plan(context, name, PLAN_FILE)
         document.learn_secrets(context.redactor, ready.variables)
         resources = document.resources(context.redactor)
-        outputs = _outputs(document, work, context)
+        outputs = planned_outputs(document, work, context)
         outcome = replace(
             outcome,
             counts=count(resources),
@@ -149,12 +141,3 @@ def _put(bundle: Bundle, work: UnitWork, context: RunContext, upstream: Upstream
             addresses=document.addresses(),
         )
     return Planned(outcome, outputs, upstream, ready.variables, unit.state_moves)
-
-
-def _outputs(document: PlanDocument, work: UnitWork, context: RunContext) -> dict[str, Output]:
-    outputs = document.outputs(destroy=work.destroy)
-    if any(contains_unknown(output.value) for output in outputs.values() if not output.promised):
-        # Numbers that the JSON of a plan rounds; the state, which is the one of the plan, has them exactly.
-        exact = outputs_of_state(work.unit.name, context.work / work.unit.name, context)
-        outputs |= {name: exact[name] for name, output in outputs.items() if not output.promised and name in exact}
-    return outputs

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from infra_orch.bundle.manifest import StateVersion
-from infra_orch.engine import command
 from infra_orch.errors import UnavailableError, UserError
 from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Outcome, Status
-from infra_orch.run.prepare import UnitWork, prepare_backend
-from infra_orch.run.rename import state_is_elsewhere
-from infra_orch.run.terraform import StepError, invoke
+from infra_orch.run.prepare import UnitWork
+from infra_orch.run.rename import pull_state, state_is_elsewhere
+from infra_orch.run.terraform import StepError
 
 NO_STATE = StateVersion("", 0)
 _STATE_IN_PLAN = "tfstate"
@@ -51,16 +50,8 @@ def current_state(work: UnitWork, context: RunContext) -> tuple[StateVersion, bo
     name = work.unit.name
     try:
         former = state_is_elsewhere(work, context)
-        folder = prepare_backend(work, context, former=former)
-        path = folder / "version.json"
-        path.unlink(missing_ok=True)
-        try:
-            argv = command.state_pull(context.engine)
-            invoke(context, name, "state", argv, folder, context.environment, stdout=path).check()
-            text = path.read_text(encoding="utf-8").strip()
-        finally:
-            path.unlink(missing_ok=True)
-        return (_version(json.loads(text)) if text else NO_STATE), former
+        state = pull_state(work, context, former=former)
+        return (_version(state) if state else NO_STATE), former
     except StepError as error:
         failure = error.failure
         raise UnavailableError(

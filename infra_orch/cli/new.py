@@ -16,7 +16,7 @@ _NewName = Annotated[str, typer.Argument(metavar="NAME", help="Its name, which i
 
 
 @new_app.command("project", epilog="Example: infra-orch new project infrastructure")
-def newproject_here(
+def new_project(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The folder to make, or an empty one (`.` is this one).")],
 ) -> int:
     """Make a project, with an example that can be planned at once."""

@@ -11,7 +11,7 @@ from infra_orch.commands.options import RunOptions
 from infra_orch.commands.previewing import preview
 from infra_orch.commands.session import Session, session
 from infra_orch.console import Console
-from infra_orch.errors import RefusedError
+from infra_orch.errors import ExitCode, RefusedError
 from infra_orch.project import Project
 from infra_orch.report.progress import progress_for
 from infra_orch.report.terminal import plan_lines
@@ -60,7 +60,7 @@ def _run(project: Project, stack: str, options: RunOptions, console: Console, ki
         if not options.auto_approve and not _consent(console, kind, opened.rendered.name, run):
             finish_plan(selection, shown, run, console, left_over)
             console.note(f"{kind} cancelled: nothing was changed.")
-            return 130 if run.context.supervisor.stopping else 77
+            return ExitCode.INTERRUPTED if run.context.supervisor.stopping else ExitCode.REFUSED
         if offer:
             take(offer, selection, run, asked=not options.auto_approve)
         nodes = apply_preview(selection, run.context, shown, _unseen(options, console, run))

@@ -23,7 +23,7 @@ from infra_orch.bundle.check import (
 from infra_orch.bundle.make import About, check_out, make_bundle, unfit
 from infra_orch.bundle.manifest import Origin, Selectors
 from infra_orch.bundle.premises import sources_of
-from infra_orch.bundle.restore import forget, locks_of, restore, with_locks
+from infra_orch.bundle.restore import locks_of, restore, with_locks
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.previewing import show_preview
@@ -36,7 +36,7 @@ from infra_orch.project import Project
 from infra_orch.record.leftover import bring_back, names_left_over
 from infra_orch.report.style import safe
 from infra_orch.run.outcome import Failure
-from infra_orch.run.plan import OutsideOutputs, Preview, Selection
+from infra_orch.run.plan import OutsideOutputs, Preview, Selection, forget
 from infra_orch.run.values import Output
 
 

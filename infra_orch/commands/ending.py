@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,16 +13,17 @@ from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UserError
 from infra_orch.files import write_atomically
 from infra_orch.git.repository import Repository
+from infra_orch.module.files import LOCK_FILE
 from infra_orch.module.lock_file import provider_versions
 from infra_orch.record.record import RunFacts, changed_the_world, run_record, unit_record
 from infra_orch.record.store import commit_message, commit_run, records_of, write_records
-from infra_orch.render.write import LOCK_FILE, forget_kept
+from infra_orch.render.write import forget_kept
 from infra_orch.report.document import document, text
 from infra_orch.report.terminal import apply_summary
 from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Outcome, Status
-from infra_orch.run.plan import Preview, Selection
-from infra_orch.run.unit import Planned, forget_plans
+from infra_orch.run.plan import Preview, Selection, forget
+from infra_orch.run.unit import Planned
 
 
 def run_status(outcomes: Mapping[str, Outcome], command: str, *, stopped: bool) -> str:
@@ -133,13 +133,6 @@ def _end(
         console.warn(f"infra-orch show will not know of this run: {error}")
     if console.json:
         console.document(text(finished))
-
-
-def forget(selection: Selection, context: RunContext) -> None:
-    """Remove from the units' work folders what holds secrets and is of no more use."""
-    for name in selection.units:
-        with contextlib.suppress(OSError):
-            forget_plans(context, name)
 
 
 def _record(

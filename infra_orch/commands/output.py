@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 from infra_orch.commands.opening import open_stack
@@ -25,7 +24,7 @@ from infra_orch.run.outputs import read_outputs
 from infra_orch.run.plan import Selection, run_graph
 from infra_orch.run.progress import Progress
 from infra_orch.run.terraform import StepError
-from infra_orch.run.values import Output, json_text
+from infra_orch.run.values import Output, json_text, plain
 
 SCHEMA = 1
 
@@ -137,12 +136,3 @@ def _lines(values: Mapping[str, Mapping[str, Output]], console: Console, *, sens
             shown = MASK if output.sensitive and not sensitive else json_text(output.value)
             lines.append(f"  {name:<{width}} = {safe(shown)}")
     return lines
-
-
-def plain(value: Any) -> Any:
-    """*value* with decimals as JSON numbers."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list) else value

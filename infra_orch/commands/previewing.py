@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from infra_orch.commands.ending import forget
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.selecting import refuse_orphans, select
@@ -13,7 +12,7 @@ from infra_orch.record.leftover import bring_back, names_left_over
 from infra_orch.report.terminal import plan_lines, plan_summary
 from infra_orch.run.apply import apply_order
 from infra_orch.run.outcome import Status
-from infra_orch.run.plan import Preview, Selection, plan
+from infra_orch.run.plan import Preview, Selection, forget, plan
 from infra_orch.run.unit import show_text
 
 

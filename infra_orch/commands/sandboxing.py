@@ -13,10 +13,10 @@ from infra_orch.commands.opening import Opened
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UnavailableError
 from infra_orch.files import private_folder
+from infra_orch.module.files import LOCK_FILE
 from infra_orch.module.lock_file import provider_versions
 from infra_orch.project import Project, StackFolder
 from infra_orch.render.index import RenderedUnit
-from infra_orch.render.write import LOCK_FILE
 from infra_orch.run.context import Sandbox
 from infra_orch.sandbox import server
 from infra_orch.sandbox.escapes import escapes

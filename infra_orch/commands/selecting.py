@@ -76,12 +76,18 @@ def select(opened: Opened, wanted: Wanted, kind: str, *, workers: int, left_over
     kinds = ("plan", "apply") if kind == "plan" else (kind,)
     tasks = {name for name, task in rendered.tasks.items() if task.on in kinds and name in chosen}
     names = {name for name in chosen if name in rendered.units} | tasks
+    gone = {item.name: UnitWork(item.unit, item.files, destroy=True) for item in left_over}
+    readers = [
+        *(unit for name, unit in rendered.units.items() if name in names),
+        *(work.unit for work in gone.values()),
+    ]
+    read = names.union(*(unit.needs for unit in readers))
     works = {
         name: UnitWork(unit, read_files(rendered.folder.rendered, unit), destroy=kind == "destroy")
         for name, unit in rendered.units.items()
+        if name in read
     }
     units = {name: work for name, work in works.items() if name in names}
-    gone = {item.name: UnitWork(item.unit, item.files, destroy=True) for item in left_over}
     known = {**works, **gone}
     outside = {
         upstream: known[upstream]

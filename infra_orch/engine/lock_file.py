@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-NAME = ".terraform.lock.hcl"
+from infra_orch.module.files import LOCK_FILE
+
+NAME = LOCK_FILE
 BLOCK = re.compile(r'^provider "(?P<address>[^"]+)" \{\n(?P<body>.*?)^\}$', re.MULTILINE | re.DOTALL)
 VERSION = re.compile(r'^\s*version\s*=\s*"(?P<version>[^"]+)"', re.MULTILINE)
 HASHES = re.compile(r"(?P<begin>^  hashes = \[\n)(?P<hashes>.*?)(?P<end>^  \]$)", re.MULTILINE | re.DOTALL)

@@ -9,7 +9,10 @@ from pathlib import Path
 from infra_orch.module.facts import file_facts
 from infra_orch.module.masking import BadSyntaxError
 
-NOT_PART = frozenset({".terraform", ".git", ".infra-orch", "__pycache__", ".DS_Store", ".terraform.lock.hcl"})
+LOCK_FILE = ".terraform.lock.hcl"
+"""Terraform's dependency lock file."""
+
+NOT_PART = frozenset({".terraform", ".git", ".infra-orch", "__pycache__", ".DS_Store", LOCK_FILE})
 """What lies in a module's folder by accident. All else counts, also what is no Terraform: templates, archives."""
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from infra_orch.errors import Problem, SpecError, Where
 from infra_orch.module.blocks import native_blocks
 from infra_orch.module.cache import keep, recall
+from infra_orch.module.files import LOCK_FILE
 from infra_orch.module.masking import BadSyntaxError
 
 
-def provider_versions(text: str, cache: Path | None, *, shown_as: str = ".terraform.lock.hcl") -> Mapping[str, str]:
+def provider_versions(text: str, cache: Path | None, *, shown_as: str = LOCK_FILE) -> Mapping[str, str]:
     """Return source address (`registry.terraform.io/hashicorp/aws`) → version, in the order of the file.
 
     *text* is that of a `.terraform.lock.hcl`; what was read is kept in the folder *cache* (None: nowhere).

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from infra_orch.errors import UserError
 from infra_orch.git.repository import Repository
+from infra_orch.module.files import LOCK_FILE
 from infra_orch.project import StackFolder
 from infra_orch.record.store import Records, left_over
 from infra_orch.render.index import KeptUnit, RenderedStack, RenderedUnit, digest, from_json, read_index
-from infra_orch.render.write import LOCK_FILE
 
 
 @dataclass(frozen=True)

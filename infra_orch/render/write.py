@@ -10,6 +10,7 @@ from pathlib import Path
 
 from infra_orch.errors import SpecError, UserError, Where
 from infra_orch.files import write_if_different
+from infra_orch.module.files import LOCK_FILE
 from infra_orch.project import StackFolder
 from infra_orch.render.index import KeptUnit, RenderedStack, digest, index_of, read_index, to_json
 from infra_orch.render.neighbours import shared_state_problems
@@ -17,7 +18,6 @@ from infra_orch.render.unit import Templates, render_backend, render_unit
 from infra_orch.spec.check import CheckedStack
 
 _OURS = "# Rendered by infra-orch"
-LOCK_FILE = ".terraform.lock.hcl"
 INDEX = "stack.json"
 
 

@@ -13,10 +13,8 @@ from infra_orch.run.outcome import Basis, Counts, Failure, Outcome, Status
 from infra_orch.run.plan import Preview, Selection, outputs_before, run_graph, skipped_task
 from infra_orch.run.prepare import UnitWork
 from infra_orch.run.tasks import run_task
-from infra_orch.run.unit import PLAN_FILE, Planned, apply_unit, plan_unit, saved_plan
+from infra_orch.run.unit import PLAN_FILE, REPLAN_FILE, Planned, apply_unit, plan_unit, saved_plan
 from infra_orch.run.values import same_values
-
-REPLAN_FILE = "replan"
 
 
 @dataclass(frozen=True)

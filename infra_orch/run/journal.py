@@ -10,7 +10,6 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +39,3 @@ class Journal:
     def close(self) -> None:
         """Give the file back."""
         os.close(self._handle)
-
-
-def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the lines of a journal, in order; one that was cut short, or is of a newer schema, is left out."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return
-    for line in text.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and entry.get("schema") == SCHEMA:
-            yield entry

@@ -12,7 +12,7 @@ from infra_orch.engine import command
 from infra_orch.run.context import RunContext
 from infra_orch.run.prepare import UnitWork, prepare_backend
 from infra_orch.run.rename import state_is_elsewhere
-from infra_orch.run.terraform import Invocation, invoke
+from infra_orch.run.terraform import Invocation, printed
 from infra_orch.run.values import Output
 
 
@@ -27,17 +27,11 @@ def read_outputs(work: UnitWork, context: RunContext) -> dict[str, Output]:
 
 def outputs_of_state(unit: str, folder: Path, context: RunContext) -> dict[str, Output]:
     """Read the outputs of the state that *folder* is initialised for. Raises as read_outputs() does."""
-    path = folder / "outputs.json"
-    path.unlink(missing_ok=True)
+    text = printed(context, unit, "output", command.output(context.engine), folder)
     try:
-        argv = command.output(context.engine)
-        invoke(context, unit, "output", argv, folder, context.environment, stdout=path).check()
-        try:
-            found = _outputs(json.loads(path.read_bytes(), parse_float=Decimal))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"terraform output printed something else than outputs: {error}") from error
-    finally:
-        path.unlink(missing_ok=True)
+        found = _outputs(json.loads(text, parse_float=Decimal))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"terraform output printed something else than outputs: {error}") from error
     for output in found.values():
         if output.sensitive:
             context.redactor.add(output.value)

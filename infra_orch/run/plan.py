@@ -18,7 +18,7 @@ from infra_orch.run.prepare import UnitWork
 from infra_orch.run.schedule import walk
 from infra_orch.run.tasks import run_task
 from infra_orch.run.terraform import StepError
-from infra_orch.run.unit import Planned, plan_unit
+from infra_orch.run.unit import Planned, forget_plans, plan_unit
 from infra_orch.run.values import Output
 from infra_orch.spec.stack import Task
 
@@ -160,6 +160,13 @@ class OutsideOutputs:
                 except (UserError, OSError, ValueError) as error:
                     self._read[name] = Failure(f"{name}: its outputs cannot be read: {error}")
             return self._read[name]
+
+
+def forget(selection: Selection, context: RunContext) -> None:
+    """Remove from the units' work folders what holds secrets and is of no more use."""
+    for name in selection.units:
+        with contextlib.suppress(OSError):
+            forget_plans(context, name)
 
 
 def _lets_preview_on(outcome: Outcome) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +14,9 @@ from infra_orch.engine.platforms import complete_lock
 from infra_orch.engine.providers import UnitToInit
 from infra_orch.errors import UnavailableError
 from infra_orch.files import private_folder, write_atomically, write_if_different
-from infra_orch.module.files import module_files, module_folders
+from infra_orch.module.files import LOCK_FILE, module_files, module_folders
 from infra_orch.render.hcl import VARIABLE_PREFIX
 from infra_orch.render.index import RenderedUnit
-from infra_orch.render.write import LOCK_FILE
 from infra_orch.run.context import RunContext
 from infra_orch.run.remote import check_remote_outputs
 from infra_orch.run.terraform import StepError, invoke
@@ -102,10 +102,8 @@ def initialise(work: UnitWork, context: RunContext, ready: Ready) -> None:
     name, log = work.unit.name, context.log(work.unit.name, "init")
     context.progress.started(name, "init", log)
     unit = UnitToInit(name, folder, work.unit.required, context.init_environment, log)
-    try:
+    with _as_step(context, log):
         context.providers.prepare(unit)
-    except UnavailableError as error:
-        raise StepError(error.summary, hint=error.hint, log=context.shown(log), kind="registry") from error
     argv = command.init(context.engine, reconfigure=True)
     invoke(context, name, "init", argv, folder, context.init_environment).check()
     if context.sandbox and (outward := context.sandbox.guard(folder)):
@@ -114,18 +112,21 @@ def initialise(work: UnitWork, context: RunContext, ready: Ready) -> None:
     if work.unit.outputs and not (project.root / work.unit.module).is_dir():
         check_remote_outputs(work.unit, folder, project.cache / "modules")
     if context.lock_platforms:
-        _complete_lock(context, unit)
+        with _as_step(context, log):
+            complete_lock(context.providers, unit, context.lock_platforms)
     lock = _read(folder / LOCK_FILE)
     if lock and context.keep_lock_files and not work.destroy:
         write_if_different(context.stack.folder.rendered / work.unit.name / LOCK_FILE, lock)
     write_atomically(mark, init_fingerprint(work, context, folder), mode=0o600)
 
 
-def _complete_lock(context: RunContext, unit: UnitToInit) -> None:
+@contextlib.contextmanager
+def _as_step(context: RunContext, log: Path) -> Iterator[None]:
+    """A provider that cannot be had fails the step of one unit, and not the run."""
     try:
-        complete_lock(context.providers, unit, context.lock_platforms)
+        yield
     except UnavailableError as error:
-        raise StepError(error.summary, hint=error.hint, log=context.shown(unit.log), kind="registry") from error
+        raise StepError(error.summary, hint=error.hint, log=context.shown(log), kind="registry") from error
 
 
 def forget_init(context: RunContext, unit: str) -> None:

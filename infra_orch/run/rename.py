@@ -15,7 +15,7 @@ from infra_orch.engine import command
 from infra_orch.files import write_atomically
 from infra_orch.run.context import RunContext
 from infra_orch.run.prepare import UnitWork, prepare_backend, put_backend
-from infra_orch.run.terraform import StepError, invoke
+from infra_orch.run.terraform import StepError, invoke, printed
 
 
 class Place(Enum):
@@ -34,7 +34,7 @@ def place_of_state(work: UnitWork, context: RunContext) -> Place:
     unit = work.unit
     if unit.formerly is None or unit.former_backend is None:
         return Place.OWN
-    here, there = _pull(work, context, former=False), _pull(work, context, former=True)
+    here, there = pull_state(work, context, former=False), pull_state(work, context, former=True)
     if not _resources(there):
         return Place.OWN
     if not _resources(here):
@@ -62,7 +62,7 @@ def bring_state(work: UnitWork, context: RunContext) -> None:
         put_backend(work, context, folder, former=False)
         argv = command.init(context.engine, migrate_state=True)
         invoke(context, name, "move", argv, folder, context.init_environment, changes_world=True).check()
-    here, there = _pull(work, context, former=False), _pull(work, context, former=True)
+    here, there = pull_state(work, context, former=False), pull_state(work, context, former=True)
     if not _resources(here) or here.get("lineage") != there.get("lineage"):
         raise StepError(f"the state of {name} did not come to its own place", hint="run the same command again")
     former = prepare_backend(work, context, former=True)
@@ -76,18 +76,14 @@ def bring_state(work: UnitWork, context: RunContext) -> None:
         file.unlink(missing_ok=True)
 
 
-def _pull(work: UnitWork, context: RunContext, *, former: bool) -> dict[str, Any]:
-    """The state as JSON; empty where there is none."""
+def pull_state(work: UnitWork, context: RunContext, *, former: bool) -> dict[str, Any]:
+    """The state in the unit's own place, or under its former name, as JSON has it; empty where there is none.
+
+    Raises StepError where Terraform cannot read it.
+    """
     folder = prepare_backend(work, context, former=former)
-    path = folder / "state.json"
-    path.unlink(missing_ok=True)
-    try:
-        argv = command.state_pull(context.engine)
-        invoke(context, work.unit.name, "state", argv, folder, context.environment, stdout=path).check()
-        text = path.read_text(encoding="utf-8").strip()
-        return dict(json.loads(text)) if text else {}
-    finally:
-        path.unlink(missing_ok=True)
+    text = printed(context, work.unit.name, "state", command.state_pull(context.engine), folder).strip()
+    return dict(json.loads(text)) if text else {}
 
 
 def _resources(state: dict[str, Any]) -> list[Any]:

@@ -7,13 +7,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from infra_orch.errors import UnavailableError, UserError
 from infra_orch.process import Supervisor
-from infra_orch.run.values import Output, contains_unknown
+from infra_orch.run.values import Output, contains_unknown, plain
 
 
 class TaskProgramError(UserError):
@@ -110,18 +109,10 @@ def task_outputs(outputs: Mapping[str, Mapping[str, Output]]) -> Mapping[str, Ma
     return _Known(
         {
             unit: _Known(
-                {name: _number(output.value) for name, output in known.items() if not contains_unknown(output.value)},
+                {name: plain(output.value) for name, output in known.items() if not contains_unknown(output.value)},
                 f"{unit} has no output {{}}, or none yet",
             )
             for unit, known in outputs.items()
         },
         "the task comes after no unit {} in this run",
     )
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, Mapping):
-        return {key: _number(item) for key, item in value.items()}
-    return [_number(item) for item in value] if isinstance(value, list) else value

@@ -113,6 +113,20 @@ def invoke(  # noqa: PLR0913 - a command has that many sides, and each caller sa
     return Invocation(context, node, step, cwd, returncode, log, messages)
 
 
+def printed(context: RunContext, node: str, step: str, argv: Sequence[str], cwd: Path) -> bytes:
+    """Run a command that only reads and return what it prints, which may hold secrets: no file of it stays.
+
+    Raises StepError where it fails, and what invoke() raises.
+    """
+    path = cwd / f"{step}.printed"
+    path.unlink(missing_ok=True)
+    try:
+        invoke(context, node, step, argv, cwd, context.environment, stdout=path).check()
+        return path.read_bytes()
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def redact_log(context: RunContext, log: Path) -> None:
     """Take secrets out of a log once its writer has ended: before that, its writer has it open.
 

@@ -22,12 +22,20 @@ from infra_orch.run.outputs import outputs_after, outputs_of_state
 from infra_orch.run.prepare import Ready, UnitWork, initialise, prepare
 from infra_orch.run.progress import operations
 from infra_orch.run.rename import Place, bring_state, place_of_state
-from infra_orch.run.terraform import Invocation, StepError, invoke
-from infra_orch.run.values import UNKNOWN_RESOURCE, Output, Upstream, contains_unknown, upstream_values
+from infra_orch.run.terraform import Invocation, StepError, invoke, printed
+from infra_orch.run.values import (
+    UNKNOWN_RESOURCE,
+    UPSTREAM_FILE,
+    Output,
+    Upstream,
+    contains_unknown,
+    upstream_values,
+)
 
 _DEFERRED = "an apply plans it when that is known, and asks before it goes on (--allow-unseen: without asking)"
 PLAN_FILE = "tfplan"
 PLAN_JSON = "tfplan.json"
+REPLAN_FILE = "replan"
 Outputs: TypeAlias = Mapping[str, Mapping[str, Output]]
 
 
@@ -53,7 +61,7 @@ def plan_unit(work: UnitWork, context: RunContext, outputs: Outputs, *, keep_as:
     """
     began = time.monotonic()
     upstream = upstream_values(work.unit.needs, outputs)
-    _learn(context, upstream)
+    learn_upstream(context, upstream)
     try:
         place = place_of_state(work, context)
         ready = prepare(work, context, upstream, former=place is Place.FORMER)
@@ -64,10 +72,16 @@ def plan_unit(work: UnitWork, context: RunContext, outputs: Outputs, *, keep_as:
             planned = replace(planned, outcome=replace(planned.outcome, status=Status.PLANNED))
         planned = replace(planned, variables=ready.variables, state_moves=moves)
     except (StepError, UserError, OSError, ValueError) as error:
-        status = Status.CANCELLED if isinstance(error, InterruptedRun) else Status.FAILED
-        planned = Planned(Outcome(work.unit.name, status, failure=_of(error), basis=upstream.basis), {})
+        planned = not_planned(work, upstream, error)
     outcome = replace(planned.outcome, duration=time.monotonic() - began, destroys_unit=work.destroy)
     return replace(planned, outcome=outcome, upstream=upstream)
+
+
+def not_planned(work: UnitWork, upstream: Upstream, error: Exception) -> Planned:
+    """What became of a unit whose plan *error* stood in the way of."""
+    status = Status.CANCELLED if isinstance(error, InterruptedRun) else Status.FAILED
+    outcome = Outcome(work.unit.name, status, failure=_of(error), basis=upstream.basis, destroys_unit=work.destroy)
+    return Planned(outcome, {}, upstream)
 
 
 def apply_unit(work: UnitWork, context: RunContext, planned: Planned, *, plan: str = PLAN_FILE) -> Planned:
@@ -130,35 +144,16 @@ def _after_failure(work: UnitWork, context: RunContext, failed: Planned) -> Plan
 
 
 def _addresses_of_state(unit: str, folder: Path, context: RunContext) -> tuple[str, ...]:
-    path = folder / "addresses.txt"
-    path.unlink(missing_ok=True)
-    try:
-        argv = command.state_list(context.engine)
-        invoke(context, unit, "state", argv, folder, context.environment, stdout=path).check()
-        lines = path.read_text(encoding="utf-8").split("\n")
-    finally:
-        path.unlink(missing_ok=True)
+    text = printed(context, unit, "state", command.state_list(context.engine), folder)
+    lines = text.decode("utf-8").split("\n")
     return tuple(sorted(line for line in lines if line and not _DATA.match(line)))
 
 
 def show_text(work: UnitWork, context: RunContext, plan: str = PLAN_FILE) -> str:
     """Return Terraform's own text of a unit's plan, redacted."""
-    folder = context.work / work.unit.name
-    path = folder / "shown.txt"
-    path.unlink(missing_ok=True)
-    try:
-        invoke(
-            context,
-            work.unit.name,
-            "show",
-            command.show(context.engine, plan, json=False),
-            folder,
-            context.environment,
-            stdout=path,
-        ).check()
-        return context.redactor.text(_without_helper(path.read_text(encoding="utf-8", errors="replace")))
-    finally:
-        path.unlink(missing_ok=True)
+    name = work.unit.name
+    text = printed(context, name, "show", command.show(context.engine, plan, json=False), context.work / name)
+    return context.redactor.text(_without_helper(text.decode("utf-8", errors="replace")))
 
 
 def saved_plan(context: RunContext, unit: str, name: str = PLAN_FILE) -> PlanDocument:
@@ -169,7 +164,7 @@ def saved_plan(context: RunContext, unit: str, name: str = PLAN_FILE) -> PlanDoc
 def forget_plans(context: RunContext, unit: str) -> None:
     """Remove what holds secrets and is of no more use: plans, and the file of upstream values."""
     folder = context.work / unit
-    for pattern in ("tfplan*", "replan*", "infra_orch_upstream.tf"):
+    for pattern in (f"{PLAN_FILE}*", f"{REPLAN_FILE}*", UPSTREAM_FILE):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
 
@@ -202,12 +197,17 @@ def _plan(work: UnitWork, context: RunContext, ready: Ready, upstream: Upstream,
         warnings=warning_texts(done.messages),
         addresses=document.addresses(),
     )
+    return Planned(_less_helper(outcome), planned_outputs(document, work, context))
+
+
+def planned_outputs(document: PlanDocument, work: UnitWork, context: RunContext) -> dict[str, Output]:
+    """The outputs of a unit as its plan has them. Raises as outputs_of_state() does."""
     outputs = document.outputs(destroy=work.destroy)
     if any(contains_unknown(output.value) for output in outputs.values() if not output.promised):
-        # Numbers that the JSON of a plan rounds; the state has them exactly.
-        exact = outputs_of_state(work.unit.name, ready.folder, context)
+        # Numbers that the JSON of a plan rounds; the state, which is the one of the plan, has them exactly.
+        exact = outputs_of_state(work.unit.name, context.work / work.unit.name, context)
         outputs |= {name: exact[name] for name, output in outputs.items() if not output.promised and name in exact}
-    return Planned(_less_helper(outcome), outputs)
+    return outputs
 
 
 def _less_helper(outcome: Outcome) -> Outcome:
@@ -239,7 +239,8 @@ def _show(work: UnitWork, context: RunContext, folder: Path, plan: str) -> PlanD
         raise StepError.of(replace(DISK_FULL, log=failure.log) if is_full(folder) else failure) from error
 
 
-def _learn(context: RunContext, upstream: Upstream) -> None:
+def learn_upstream(context: RunContext, upstream: Upstream) -> None:
+    """Teach the redactor the sensitive values that a unit is given."""
     for text in upstream.variables.values():
         context.redactor.add(json.loads(text))
 

@@ -117,6 +117,15 @@ class _Secrets:
         return f"var.{name}"
 
 
+def plain(value: Any) -> Any:
+    """*value* with its decimals as the numbers that Python and JSON have."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
 def json_text(value: Any) -> str:
     """Return *value* as JSON, its numbers with all their digits; what is unknown in it is null."""
     if isinstance(value, Mapping):
