@@ -10,7 +10,6 @@ from infra_orch.console import Console
 from infra_orch.project import Project
 from infra_orch.record.leftover import bring_back, names_left_over
 from infra_orch.report.terminal import plan_lines, plan_summary
-from infra_orch.run.apply import apply_order
 from infra_orch.run.outcome import Status
 from infra_orch.run.plan import Preview, Selection, forget, plan
 from infra_orch.run.unit import show_text
@@ -28,7 +27,6 @@ def preview(
     selection = select(opened, options.wanted, kind, workers=project.settings.workers, left_over=gone)
     if kind == "destroy":
         refuse_orphans(opened, selection.units, records)
-    apply_order(selection)  # one that cannot be is refused before anything is done
     if not selection.units:
         console.warn(f"{opened.rendered.name} has no units to work on")
     try:

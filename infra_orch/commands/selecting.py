@@ -35,6 +35,18 @@ def chosen_names(opened: Opened, wanted: Wanted) -> frozenset[str]:
     rendered = opened.rendered
     if not wanted.units and not wanted.tags:
         return frozenset(rendered.graph.upstream)
+    named = _named_units(rendered, wanted)
+    found = set(named)
+    graph = rendered.graph.without(_of_destroys(rendered))
+    if wanted.with_upstream:
+        found |= graph.closure(named, down=False)
+    if wanted.with_downstream:
+        found |= graph.closure(named, down=True)
+    return _with_tasks(rendered, found & rendered.units.keys())
+
+
+def _named_units(rendered: RenderedStack, wanted: Wanted) -> frozenset[str]:
+    """The units that fit a pattern or have a tag. Raises UsageError for one that nothing fits."""
     found: set[str] = set()
     for pattern in wanted.units:
         names = fnmatch.filter(rendered.units, pattern)
@@ -49,23 +61,27 @@ def chosen_names(opened: Opened, wanted: Wanted) -> frozenset[str]:
             hint = nearest(tag, tags) or f"tags: {', '.join(sorted(tags)) or 'none'}"
             raise UsageError(f'no unit of {rendered.name} has the tag "{tag}"', hint=hint)
         found |= set(names)
-    graph = rendered.graph
-    if wanted.with_upstream:
-        found |= graph.closure(found, down=False)
-    if wanted.with_downstream:
-        found |= graph.closure(found, down=True)
-    found &= rendered.units.keys()
-    for name in graph.order():
-        if name in rendered.tasks and _comes_along(rendered, name, found):
-            found.add(name)
     return frozenset(found)
 
 
-def _comes_along(rendered: RenderedStack, task: str, found: set[str]) -> bool:
-    tied = set(rendered.graph.upstream[task])
-    if not tied or rendered.tasks[task].on == "destroy":
-        tied |= rendered.graph.downstream[task] & rendered.units.keys()
-    return bool(tied) and tied <= found
+def _with_tasks(rendered: RenderedStack, units: frozenset[str] | set[str]) -> frozenset[str]:
+    """*units* and the tasks that come along with them."""
+    found = set(units)
+    destroys = _of_destroys(rendered)
+    others = rendered.tasks.keys() - destroys
+    for graph, tasks in ((rendered.graph.without(destroys), others), (rendered.graph.reversed(), destroys)):
+        for name in graph.order():
+            tied = graph.upstream[name]
+            if not tied or name in destroys:
+                tied |= graph.downstream[name] & rendered.units.keys()
+            if name in tasks and tied and tied <= found:
+                found.add(name)
+    return frozenset(found)
+
+
+def _of_destroys(rendered: RenderedStack) -> frozenset[str]:
+    """The tasks that run in a destroy. In the graph they stand the other way round, and order nothing else."""
+    return frozenset(name for name, task in rendered.tasks.items() if task.on == "destroy")
 
 
 def select(opened: Opened, wanted: Wanted, kind: str, *, workers: int, left_over: Iterable[LeftOver] = ()) -> Selection:
@@ -95,7 +111,8 @@ def select(opened: Opened, wanted: Wanted, kind: str, *, workers: int, left_over
         for upstream in work.unit.needs
         if upstream in known and (upstream not in units or work.unit.name in gone)
     }
-    graph = _with_left_over(rendered.graph.only(names), tuple(left_over), kind)
+    whole = rendered.graph if kind == "destroy" else rendered.graph.without(_of_destroys(rendered))
+    graph = _with_left_over(whole.only(names), tuple(left_over), kind)
     return Selection(
         units={**units, **gone},
         outside=outside,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from infra_orch.errors import RefusedError
-from infra_orch.graph.graph import Graph
 from infra_orch.run.compare import beyond_preview
 from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Basis, Counts, Failure, Outcome, Status
@@ -32,7 +30,7 @@ def apply(selection: Selection, context: RunContext, preview: Preview, consent: 
     Destroys go in reverse order. What failed blocks what comes after it and nothing else.
     """
     actual: dict[str, Planned] = {}
-    order = apply_order(selection)
+    order = selection.graph.reversed() if selection.kind == "destroy" else selection.graph
 
     def work(name: str) -> Outcome:
         if name in selection.units:
@@ -59,25 +57,6 @@ def apply(selection: Selection, context: RunContext, preview: Preview, consent: 
     return {
         name: replace(actual.get(name, Planned(outcome, {})), outcome=outcome) for name, outcome in outcomes.items()
     }
-
-
-def apply_order(selection: Selection) -> Graph:
-    """The order of an apply. In a destroy units go the other way round, and tasks where they were declared to be:
-    after what they come after is gone, before what they come before goes.
-
-    Raises RefusedError where that is a circle.
-    """
-    if selection.kind != "destroy":
-        return selection.graph
-    units = selection.units
-    edges = ((b, a) if a in units and b in units else (a, b) for a, b in selection.graph.edges)
-    order = Graph.of(selection.graph.upstream, edges)
-    if cycle := order.cycle():
-        raise RefusedError(
-            f"the tasks of this destroy cannot be put into an order: {' -> '.join(cycle)}",
-            hint="a destroy takes units away in reverse order; look at after= and before= of these tasks",
-        )
-    return order
 
 
 def _apply(

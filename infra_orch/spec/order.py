@@ -16,6 +16,9 @@ _MOST_CYCLES = 10
 def order(stack: Stack, wiring: Mapping[Unit, Wiring]) -> tuple[Graph, list[Problem]]:
     """Return the graph over the units and tasks of *stack*, and every problem: names that are none, and circles.
 
+    The graph is in the order of creation, and a destroy walks it the other way round. So a task of a destroy stands in
+    it reversed: between two units that go, after=[web], before=[network] is after network and before web.
+
     The graph has circles where these were reported. A unit that reads its own outputs is reported by wire(), not here.
     """
     declared: tuple[Unit | Task, ...] = (*stack.units, *stack.tasks)
@@ -34,8 +37,10 @@ def order(stack: Stack, wiring: Mapping[Unit, Wiring]) -> tuple[Graph, list[Prob
                 message = f'{word}="{other}" of "{node.name}" is no unit or task of this stack'
                 problems.append(Problem(message, node.where, nearest(other, nodes)))
                 continue
-            edge = (other, node.name) if word == "after" else (node.name, other)
-            reasons.setdefault(edge, f"{node.name} has {word}={other} (line {node.where.line})")
+            destroys = isinstance(node, Task) and node.on == "destroy"
+            edge = (other, node.name) if (word == "after") is not destroys else (node.name, other)
+            reason = f"{node.name} has {word}={other}{', of a destroy' if destroys else ''} (line {node.where.line})"
+            reasons.setdefault(edge, reason)
     graph = Graph.of(nodes, reasons)
     for cycle in _cycles(graph):
         message = f"{' -> '.join(cycle)}: each would have to come before the next, in a circle"

@@ -186,6 +186,37 @@ def test_a_whole_destroy_takes_what_left_the_spec_along(standing: Desk) -> None:
     assert (result.code, gone(standing)) == (0, ["roof", "house", "ground"]), result.err
 
 
+def test_a_task_between_the_destroys_of_two_units_runs_between_them(standing: Desk) -> None:
+    between = """
+@stack.task(after=["roof"], before=["house"], on="destroy")
+def between(context):
+    from pathlib import Path
+
+    (Path(__file__).parents[2] / "between.gone").write_text(context.outputs["house"]["id"])
+"""
+    layers(standing, "ground", "house", "roof", extra=between)
+    assert standing.run("apply", "dev", "--auto-approve", "--json").code == 0
+    result = standing.run("destroy", "dev", "--auto-approve")
+    assert (result.code, gone(standing)) == (0, ["roof", "between", "house", "ground"]), result.err
+
+
+def test_a_task_of_a_destroy_orders_nothing_in_an_apply(standing: Desk) -> None:
+    both = """
+left = stack.unit("left", module="breaks")
+right = stack.unit("right", module="layer", inputs={"journal": "x.gone"})
+@stack.task(after=[left], before=[right], on="destroy")
+def between(context): ...
+"""
+    layers(standing, extra=both)
+    standing.write(
+        {
+            "modules/breaks/main.tf": 'resource "terraform_data" "x" {\n  provisioner "local-exec" {\n    command = "false"\n  }\n}\n'
+        }
+    )
+    result = standing.run("apply", "dev", "--auto-approve", "--json")
+    assert statuses(result.out) == {"left": "failed", "right": "applied"}
+
+
 def test_tasks_that_cannot_be_put_into_an_order_are_refused_before_anything_goes(standing: Desk) -> None:
     layers(
         standing,
@@ -195,5 +226,5 @@ def test_tasks_that_cannot_be_put_into_an_order_are_refused_before_anything_goes
         extra='@stack.task(after=["ground"], before=["house"], on="destroy")\ndef between(context): ...\n',
     )
     result = standing.run("destroy", "dev", "--auto-approve")
-    assert (result.code, gone(standing)) == (77, [])
-    assert "between -> " in result.err
+    assert (result.code, gone(standing)) == (65, [])
+    assert "between has after=ground, of a destroy" in result.err
