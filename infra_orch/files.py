@@ -26,9 +26,11 @@ def write_atomically(path: Path, text: str | bytes, *, mode: int = 0o644, durabl
                 os.fsync(file.fileno())
         temporary.chmod(mode & ~_umask())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # that of a full disk does not say what it was that did not fit
         raise
 
 

@@ -29,6 +29,7 @@ class Running:
 
     label: str
     process: subprocess.Popen[bytes]
+    shares_interrupt: bool = False
     since: float = field(default_factory=time.monotonic)
     interrupted: bool = False
 
@@ -36,7 +37,7 @@ class Running:
         """Send SIGINT once: to a second one Terraform answers by dropping the work in hand, and the state with it."""
         if not self.interrupted:
             self.interrupted = True
-            self.signal(signal.SIGINT)
+            self.signal(signal.SIGINT, whole_session=self.shares_interrupt)
 
     def signal(self, number: int, *, whole_session: bool = False) -> None:
         """Send a signal to the child, or to everything in its session; one that has ended is left in peace."""
@@ -47,6 +48,48 @@ class Running:
                 os.killpg(self.process.pid, number)
             else:
                 self.process.send_signal(number)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that is to be run, and how. Its standard input is empty.
+
+    *label* is what messages call it. *stdout* and *stderr* are files that are appended to, mode 0600; without *stderr*
+    both go to *stdout*. *inherit* are file descriptors that stay open in it. *shares_interrupt* sends SIGINT to all
+    that it started too: Terraform stops its providers itself, but a shell script waits for the program that it runs.
+    """
+
+    argv: Sequence[str]
+    label: str
+    cwd: Path
+    env: Mapping[str, str]
+    stdout: Path
+    stderr: Path | None = None
+    inherit: Sequence[int] = ()
+    shares_interrupt: bool = False
+
+    def start(self) -> Running:
+        """Start it in a session of its own.
+
+        Raises UnavailableError where it cannot be started, OSError where an output file cannot be written.
+        """
+        with contextlib.ExitStack() as files:
+            out = files.enter_context(_append(self.stdout))
+            err = files.enter_context(_append(self.stderr)) if self.stderr else out
+            try:
+                process = subprocess.Popen(
+                    list(self.argv),
+                    cwd=self.cwd,
+                    env=dict(self.env),
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    start_new_session=True,
+                    pass_fds=tuple(self.inherit),
+                )
+            except OSError as error:
+                raise _cannot_start(self.argv, error) from error
+        return Running(self.label, process, self.shares_interrupt)
 
 
 class Supervisor:
@@ -77,32 +120,14 @@ class Supervisor:
         """Sleep for *seconds* or until a stop is asked for; returns whether it was."""
         return self._stopping.wait(seconds)
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        label: str,
-        cwd: Path,
-        env: Mapping[str, str],
-        stdout: Path,
-        stderr: Path | None = None,
-        timeout: float | None = None,
-        inherit: Sequence[int] = (),
-    ) -> int:
-        """Run *argv* to its end and return its exit code (negative: the signal that ended it).
+    def run(self, program: Program, *, timeout: float | None = None) -> int:
+        """Run *program* to its end and return its exit code (negative: the signal that ended it).
 
-        stdout and stderr are files that are appended to, mode 0600; without *stderr* both go to *stdout*.
-        The child's standard input is empty.
-        *timeout* is in seconds: the child gets SIGINT then, and its session SIGKILL after the patience.
-        *inherit* are file descriptors that stay open in the child.
-        Raises InterruptedRun where a stop was asked for before the start, UnavailableError where the program cannot be
-        started, OSError where an output file cannot be written.
+        *timeout* is in seconds: it gets SIGINT then, and its session SIGKILL after the patience.
+        Raises InterruptedRun where a stop was asked for before the start, UnavailableError where it cannot be started,
+        OSError where an output file cannot be written.
         """
-        with contextlib.ExitStack() as files:
-            out = files.enter_context(_append(stdout))
-            err = files.enter_context(_append(stderr)) if stderr else out
-            child = _Child(argv, label, cwd, env, out, err, inherit)
-            running = self._start(child)
+        running = self._start(program)
         timer = self._limit(running, timeout) if timeout else None
         try:
             return running.process.wait()
@@ -122,11 +147,11 @@ class Supervisor:
             if self._running:
                 self._killer = _later(self.patience, self._kill)
 
-    def _start(self, child: _Child) -> Running:
+    def _start(self, program: Program) -> Running:
         with self._lock:
             if self._stopping.is_set():
-                raise InterruptedRun(f"{child.label}: not started, the run is stopping")
-            running = Running(child.label, child.start())
+                raise InterruptedRun(f"{program.label}: not started, the run is stopping")
+            running = program.start()
             self._running[running.process.pid] = running
             if self._stopping.is_set():  # asked for by a signal handler since the check above: this child was not seen
                 running.interrupt()
@@ -154,34 +179,6 @@ class Supervisor:
     def _kill(self) -> None:
         for running in self.running():
             running.signal(signal.SIGKILL, whole_session=True)
-
-
-@dataclass(frozen=True)
-class _Child:
-    """What is to be started, and how."""
-
-    argv: Sequence[str]
-    label: str
-    cwd: Path
-    env: Mapping[str, str]
-    stdout: IO[bytes]
-    stderr: IO[bytes]
-    inherit: Sequence[int]
-
-    def start(self) -> subprocess.Popen[bytes]:
-        try:
-            return subprocess.Popen(
-                list(self.argv),
-                cwd=self.cwd,
-                env=dict(self.env),
-                stdin=subprocess.DEVNULL,
-                stdout=self.stdout,
-                stderr=self.stderr,
-                start_new_session=True,
-                pass_fds=tuple(self.inherit),
-            )
-        except OSError as error:
-            raise _cannot_start(self.argv, error) from error
 
 
 def capture(

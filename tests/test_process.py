@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from infra_orch.errors import InterruptedRun, UnavailableError
-from infra_orch.process import Supervisor, capture
+from infra_orch.process import Program, Supervisor, capture
 
 POLITE = """
 import signal, sys, time
@@ -47,13 +47,13 @@ time.sleep(60)
 class Child:
     """One child, run in a thread: its output file, and its exit code once it has one."""
 
-    def __init__(self, supervisor: Supervisor, folder: Path, program: str, **options: object) -> None:
+    def __init__(self, supervisor: Supervisor, folder: Path, program: str, timeout: float | None = None) -> None:
         self.out = folder / "out.log"
         self.code: int | None = None
 
         def run() -> None:
             argv = [sys.executable, "-c", program]
-            self.code = supervisor.run(argv, label="web: apply", cwd=folder, env=os.environ, stdout=self.out, **options)  # type: ignore[arg-type]
+            self.code = supervisor.run(Program(argv, "web: apply", folder, os.environ, self.out), timeout=timeout)
 
         self.thread = threading.Thread(target=run)
         self.thread.start()
@@ -88,12 +88,14 @@ def gone(pid: int) -> bool:
 def test_exit_code_and_output_come_back(tmp_path: Path) -> None:
     program = "import sys; print('to out'); print('to err', file=sys.stderr); sys.exit(3)"
     code = Supervisor().run(
-        [sys.executable, "-c", program],
-        label="x",
-        cwd=tmp_path,
-        env=os.environ,
-        stdout=tmp_path / "logs" / "out",
-        stderr=tmp_path / "logs" / "err",
+        Program(
+            [sys.executable, "-c", program],
+            label="x",
+            cwd=tmp_path,
+            env=os.environ,
+            stdout=tmp_path / "logs" / "out",
+            stderr=tmp_path / "logs" / "err",
+        )
     )
     assert (code, (tmp_path / "logs/out").read_text(), (tmp_path / "logs/err").read_text()) == (
         3,
@@ -134,6 +136,26 @@ def test_stop_asks_politely_first(tmp_path: Path) -> None:
     supervisor.stop()
     assert child.end() == 7
     assert child.out.read_text() == "ready\ngiven back\n"
+
+
+def test_an_interrupt_reaches_what_a_script_runs_where_it_is_shared(tmp_path: Path) -> None:
+    """A shell that waits for its program goes on only when that has ended."""
+    supervisor = Supervisor(patience=60)
+    out = tmp_path / "out"
+    codes: list[int] = []
+
+    def run() -> None:
+        script = ["sh", "-c", "echo ready; sleep 60; true"]
+        codes.append(
+            supervisor.run(Program(script, label="x", cwd=tmp_path, env=os.environ, stdout=out, shares_interrupt=True))
+        )
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_until(lambda: out.exists() and out.read_text())
+    supervisor.stop()
+    thread.join(20)
+    assert codes, "it was waited for"
 
 
 def test_stop_kills_the_whole_session_when_patience_ends(tmp_path: Path) -> None:
@@ -187,11 +209,13 @@ def test_nothing_is_started_after_a_stop(tmp_path: Path) -> None:
     supervisor.stop()
     with pytest.raises(InterruptedRun, match="web: apply: not started"):
         supervisor.run(
-            [sys.executable, "-c", "open('started', 'w')"],
-            label="web: apply",
-            cwd=tmp_path,
-            env=os.environ,
-            stdout=tmp_path / "out",
+            Program(
+                [sys.executable, "-c", "open('started', 'w')"],
+                label="web: apply",
+                cwd=tmp_path,
+                env=os.environ,
+                stdout=tmp_path / "out",
+            )
         )
     assert supervisor.stopping
     assert not (tmp_path / "started").exists()
@@ -223,7 +247,9 @@ def test_no_child_escapes_a_stop_that_comes_while_many_start(tmp_path: Path) -> 
         try:
             for attempt in range(20):
                 out = tmp_path / f"{number}-{attempt}"
-                codes.append(supervisor.run(["sleep", "30"], label="x", cwd=tmp_path, env=os.environ, stdout=out))
+                codes.append(
+                    supervisor.run(Program(["sleep", "30"], label="x", cwd=tmp_path, env=os.environ, stdout=out))
+                )
         except InterruptedRun:
             return
 
@@ -240,11 +266,11 @@ def test_no_child_escapes_a_stop_that_comes_while_many_start(tmp_path: Path) -> 
 
 HANDLER = """
 import os, pathlib, signal, sys
-from infra_orch.process import Supervisor
+from infra_orch.process import Program, Supervisor
 supervisor = Supervisor(patience=20)
 signal.signal(signal.SIGTERM, lambda *_: supervisor.stop())
 child = "import os, signal, time; os.kill(os.getppid(), signal.SIGTERM); time.sleep(30)"
-code = supervisor.run([sys.executable, "-c", child], label="x", cwd=pathlib.Path("."), env=os.environ, stdout=pathlib.Path("out"))
+code = supervisor.run(Program([sys.executable, "-c", child], label="x", cwd=pathlib.Path("."), env=os.environ, stdout=pathlib.Path("out")))
 print(code == -signal.SIGINT or code == 1)
 """
 
@@ -256,7 +282,7 @@ def test_a_signal_handler_may_stop_what_its_own_thread_waits_for(tmp_path: Path)
 
 EARLY = """
 import os, pathlib, signal, subprocess, sys
-from infra_orch.process import Supervisor
+from infra_orch.process import Program, Supervisor
 class Popen(subprocess.Popen):
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
@@ -265,7 +291,7 @@ subprocess.Popen = Popen
 supervisor = Supervisor(patience=20)
 signal.signal(signal.SIGTERM, lambda *_: supervisor.stop())
 here = pathlib.Path(".")
-print(supervisor.run(["sleep", "30"], label="x", cwd=here, env=os.environ, stdout=here / "out"))
+print(supervisor.run(Program(["sleep", "30"], label="x", cwd=here, env=os.environ, stdout=here / "out")))
 """
 
 
@@ -280,21 +306,23 @@ def test_only_named_descriptors_reach_the_child(tmp_path: Path) -> None:
     with (tmp_path / "given").open() as given, (tmp_path / "given").open() as other:
         os.set_inheritable(other.fileno(), True)
         Supervisor().run(
-            [sys.executable, "-c", program, str(given.fileno()), str(other.fileno())],
-            label="x",
-            cwd=tmp_path,
-            env=os.environ,
-            stdout=tmp_path / "out",
-            inherit=[given.fileno()],
+            Program(
+                [sys.executable, "-c", program, str(given.fileno()), str(other.fileno())],
+                label="x",
+                cwd=tmp_path,
+                env=os.environ,
+                stdout=tmp_path / "out",
+                inherit=[given.fileno()],
+            )
         )
     assert (tmp_path / "out").read_text() == "given\nclosed\n"
 
 
 ORCHESTRATOR = """
 import os, pathlib, sys
-from infra_orch.process import Supervisor
+from infra_orch.process import Program, Supervisor
 child = "import time\\nfor n in range(20): print(n, flush=True); time.sleep(0.03)\\nprint('whole')"
-Supervisor().run([sys.executable, "-c", child], label="x", cwd=pathlib.Path("."), env=os.environ, stdout=pathlib.Path("out"))
+Supervisor().run(Program([sys.executable, "-c", child], label="x", cwd=pathlib.Path("."), env=os.environ, stdout=pathlib.Path("out")))
 """
 
 
@@ -309,12 +337,12 @@ def test_a_killed_orchestrator_does_not_take_its_child_along(tmp_path: Path) -> 
 
 def test_a_missing_program_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match=r'cannot start "no-such-program": No such file or directory$'):
-        Supervisor().run(["no-such-program"], label="x", cwd=tmp_path, env=os.environ, stdout=tmp_path / "out")
+        Supervisor().run(Program(["no-such-program"], label="x", cwd=tmp_path, env=os.environ, stdout=tmp_path / "out"))
 
 
 def test_a_missing_folder_is_not_taken_for_a_missing_program(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match=r'cannot start "true": No such file or directory \(.*/gone\)$'):
-        Supervisor().run(["true"], label="x", cwd=tmp_path / "gone", env=os.environ, stdout=tmp_path / "out")
+        Supervisor().run(Program(["true"], label="x", cwd=tmp_path / "gone", env=os.environ, stdout=tmp_path / "out"))
 
 
 def test_a_file_that_is_no_program_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra_orch.engine.engine import find_engine
-from infra_orch.process import Supervisor
+from infra_orch.process import Program, Supervisor
 
 STAND_IN = Path(__file__).with_name("stand_in_terraform.py")
 
@@ -22,17 +22,19 @@ def run(
 ) -> tuple[int, bytes, bytes]:
     """Exit code, standard output and standard error."""
     code = (supervisor or Supervisor()).run(
-        [str(STAND_IN), *arguments],
-        label="stand-in",
-        cwd=folder,
-        env={
-            **os.environ,
-            "STAND_IN_TERRAFORM": behaviour,
-            "TF_CLI_CONFIG_FILE": os.devnull,
-            "CHECKPOINT_DISABLE": "1",
-        },
-        stdout=folder / "out",
-        stderr=folder / "err",
+        Program(
+            [str(STAND_IN), *arguments],
+            label="stand-in",
+            cwd=folder,
+            env={
+                **os.environ,
+                "STAND_IN_TERRAFORM": behaviour,
+                "TF_CLI_CONFIG_FILE": os.devnull,
+                "CHECKPOINT_DISABLE": "1",
+            },
+            stdout=folder / "out",
+            stderr=folder / "err",
+        )
     )
     return code, (folder / "out").read_bytes(), (folder / "err").read_bytes()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import traceback
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         console.note("interrupted")
         return ExitCode.INTERRUPTED
+    except OSError as error:
+        return _machine(error, console)
     except Exception as error:  # noqa: BLE001  the boundary
         usage = _usage_error(error)
         if usage:
@@ -50,6 +53,23 @@ def _usage_error(error: Exception) -> str:
         formatted = getattr(error, "format_message", None)
         return formatted() if formatted else str(error)
     return ""
+
+
+def _machine(error: OSError, console: Console) -> int:
+    """The machine did not give what was asked of it: a full disk, a folder that cannot be written."""
+    place = f"{error.filename}: " if error.filename is not None else ""
+    hints = {
+        errno.ENOSPC: "make room on that disk, and run the same command again",
+        errno.EDQUOT: "make room in your quota, and run the same command again",
+        errno.EROFS: "that file system cannot be written",
+        errno.EACCES: "see who may read and write there: ls -ld",
+        errno.EPERM: "see who may read and write there: ls -ld",
+        errno.EMFILE: "allow more open files: ulimit -n 4096",
+    }
+    console.error(UserError(f"{place}{error.strerror or error}", hint=hints.get(error.errno or 0, "")))
+    if os.environ.get("INFRA_ORCH_TRACEBACK"):
+        console.note("".join(traceback.format_exception(error)))
+    return ExitCode.FAILED
 
 
 def _defect(error: Exception, console: Console) -> int:

@@ -150,7 +150,8 @@ def _cannot_make(error: OSError) -> UserError:
             f"{error.filename} is in the way: nothing was made", hint="move it away, or choose another name"
         )
     return UserError(
-        f"{error.filename} cannot be made: {error.strerror}", hint="choose a place that you may write to: -C FOLDER"
+        f"{error.filename or 'a file'} cannot be made: {error.strerror}",
+        hint="choose a place that you may write to, and that has room: -C FOLDER",
     )
 
 

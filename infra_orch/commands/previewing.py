@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.selecting import refuse_orphans, select
+from infra_orch.commands.selecting import refuse_missing_variables, refuse_orphans, select
 from infra_orch.commands.session import Session
 from infra_orch.console import Console
 from infra_orch.project import Project
@@ -27,6 +27,7 @@ def preview(
     selection = select(opened, options.wanted, kind, workers=project.settings.workers, left_over=gone)
     if kind == "destroy":
         refuse_orphans(opened, selection.units, records)
+    refuse_missing_variables(selection)
     if not selection.units:
         console.warn(f"{opened.rendered.name} has no units to work on")
     try:

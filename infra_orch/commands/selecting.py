@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -141,6 +142,21 @@ def refuse_orphans(opened: Opened, names: Iterable[str], records: Records) -> No
         raise RefusedError(
             f"{standing[0]} still exists and depends on what would be destroyed",
             hint="--with-downstream destroys it too",
+        )
+
+
+def refuse_missing_variables(selection: Selection) -> None:
+    """Refuse a run whose units read environment variables that are not set. Raises UsageError that names them all."""
+    readers: dict[str, list[str]] = {}
+    for name, work in selection.units.items():
+        for variable in work.unit.variables:
+            if variable not in os.environ:
+                readers.setdefault(variable, []).append(name)
+    if readers:
+        told = "; ".join(f"{variable} (by {', '.join(names)})" for variable, names in sorted(readers.items()))
+        raise UsageError(
+            f"environment variables that env() reads are not set: {told}",
+            hint="; ".join(f"export {variable}=…" for variable in sorted(readers)),
         )
 
 

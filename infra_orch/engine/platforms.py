@@ -16,6 +16,7 @@ from infra_orch.engine.mirror import packages_in
 from infra_orch.engine.providers import ProviderCache, UnitToInit
 from infra_orch.errors import InterruptedRun, UnavailableError
 from infra_orch.files import write_atomically, write_if_different
+from infra_orch.process import Program
 
 
 def complete_lock(providers: ProviderCache, unit: UnitToInit, platforms: Sequence[str]) -> None:
@@ -75,7 +76,7 @@ def _ask(
     )
     begin = unit.log.stat().st_size if unit.log.exists() else 0
     code = providers.supervisor.run(
-        argv, label=f"{unit.name}: hashes", cwd=unit.folder, env=unit.env, stdout=unit.log, inherit=[handle]
+        Program(argv, label=f"{unit.name}: hashes", cwd=unit.folder, env=unit.env, stdout=unit.log, inherit=[handle])
     )
     if code == 0:
         return

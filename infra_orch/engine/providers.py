@@ -29,7 +29,7 @@ from infra_orch.engine.engine import Engine
 from infra_orch.engine.mirror import home, packages_in
 from infra_orch.errors import InterruptedRun, UnavailableError, UserError
 from infra_orch.files import private_folder, write_atomically, write_if_different
-from infra_orch.process import Supervisor
+from infra_orch.process import Program, Supervisor
 
 POLL_SECONDS = 0.05
 UNREACHABLE = re.compile(
@@ -181,14 +181,9 @@ class ProviderCache:
             "TF_PLUGIN_CACHE_DIR": str(packages),
             "TF_DATA_DIR": str(work / "data"),
         }
-        return self.supervisor.run(
-            command.init(self.engine, backend=False, upgrade=unit.upgrade, lockfile_readonly=unit.lockfile_readonly),
-            label=f"{unit.name}: providers",
-            cwd=unit.folder,
-            env=env,
-            stdout=unit.log,
-            inherit=[handle],
-        )
+        argv = command.init(self.engine, backend=False, upgrade=unit.upgrade, lockfile_readonly=unit.lockfile_readonly)
+        label = f"{unit.name}: providers"
+        return self.supervisor.run(Program(argv, label, unit.folder, env, stdout=unit.log, inherit=[handle]))
 
     def _publish(self, packages: Path) -> None:
         """Move what was downloaded into the cache; a link leads to what a mirror or the cache had already."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra_orch.errors import UnavailableError, UserError
-from infra_orch.process import Supervisor
+from infra_orch.process import Program, Supervisor
 from infra_orch.run.values import Output, contains_unknown, plain
 
 
@@ -65,14 +65,15 @@ class Context:
         output = self.log_file.with_name(f"program-{threading.get_ident()}-{time.monotonic_ns()}.log")
         began = time.monotonic()
         try:
-            code = self.supervisor.run(
+            program = Program(
                 [str(part) for part in argv],
                 label=f"{self.task}: {argv[0]}",
                 cwd=Path(cwd or self.folder),
                 env=self.environment,
                 stdout=output,
-                timeout=limit,
+                shares_interrupt=True,
             )
+            code = self.supervisor.run(program, timeout=limit)
             text = output.read_text(encoding="utf-8", errors="replace")
         except UnavailableError as error:
             raise TaskProgramError(str(error)) from error

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from infra_orch.errors import InterruptedRun
 from infra_orch.files import write_atomically
+from infra_orch.process import Program
 from infra_orch.run.context import RunContext
 from infra_orch.run.diagnosis import DISK_FULL, Messages, explain, is_full, read_messages
 from infra_orch.run.outcome import Failure
@@ -92,13 +93,15 @@ def invoke(  # noqa: PLR0913 - a command has that many sides, and each caller sa
     if changes_world:
         context.journal.write("begin", durable=True, node=node, step=step, cwd=str(cwd), log=str(log))
     returncode = context.supervisor.run(
-        argv,
-        label=f"{node}: {step}",
-        cwd=cwd,
-        env={**environment, **values},
-        stdout=stdout or log,
-        stderr=log if stdout else None,
-        inherit=context.inherit,
+        Program(
+            argv,
+            label=f"{node}: {step}",
+            cwd=cwd,
+            env={**environment, **values},
+            stdout=stdout or log,
+            stderr=log if stdout else None,
+            inherit=context.inherit,
+        )
     )
     if changes_world:
         # A step without this line counts as one that nobody knows the end of, which is the safe side.

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from infra_orch.errors import UnavailableError
 from infra_orch.files import private_folder
-from infra_orch.process import Supervisor
+from infra_orch.process import Program, Supervisor
 from infra_orch.sandbox.ask import ask
 from infra_orch.sandbox.paths import ABOUT_PATH, LOCK_NAME, LOG_NAME, RESET_PATH, START_LOCK_NAME, STATE_NAME
 from infra_orch.sandbox.redirect import apply_redirect, sandbox_environment
@@ -194,14 +194,10 @@ class _Child:
         argv = [sys.executable, "-P", "-m", "infra_orch.sandbox.serve", *arguments]
         try:
             with contextlib.suppress(UnavailableError):  # who waits for the address sees that none comes
-                self._supervisor.run(
-                    argv,
-                    label="emulator",
-                    cwd=self._log.parent,
-                    env=_environment(),
-                    stdout=self._log,
-                    inherit=inherited,
+                program = Program(
+                    argv, "emulator", self._log.parent, _environment(), stdout=self._log, inherit=inherited
                 )
+                self._supervisor.run(program)
         finally:
             for descriptor in inherited:
                 os.close(descriptor)

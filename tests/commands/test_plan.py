@@ -336,3 +336,26 @@ def test_the_full_text_is_terraforms_own(many: Desk, planned: Result) -> None:
 def shown_full(text: str, unit: str) -> list[str]:
     lines = text.splitlines()
     return lines[next(number for number, line in enumerate(lines) if line.startswith(f"{unit}:")) :]
+
+
+def test_variables_that_are_not_set_are_named_all_at_once_before_anything_runs(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DEPLOY_TOKEN", raising=False)
+    monkeypatch.delenv("OTHER_TOKEN", raising=False)
+    module = 'variable "token" {\n  type = string\n}\n'
+    spec = """
+        from infra_orch import Stack, env
+
+        stack = Stack("dev")
+        stack.unit("a", module="takes", inputs={"token": env("DEPLOY_TOKEN")})
+        stack.unit("b", module="takes", inputs={"token": env("OTHER_TOKEN")})
+        stack.unit("c", module="takes", inputs={"token": env("DEPLOY_TOKEN")})
+        """
+    desk.write({"stacks/dev/stack.py": spec, "modules/takes/main.tf": module})
+    result = desk.run("plan", "dev")
+    assert (result.code, result.out) == (64, "")
+    assert "DEPLOY_TOKEN (by a, c); OTHER_TOKEN (by b)" in result.err
+    assert "export DEPLOY_TOKEN=" in result.err
+    only = desk.run("plan", "dev", "--unit", "b")
+    assert "DEPLOY_TOKEN" not in only.err

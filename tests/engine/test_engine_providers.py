@@ -22,7 +22,7 @@ from infra_orch.engine.lock_file import NAME, locked_providers, with_hashes
 from infra_orch.engine.mirror import packages_in
 from infra_orch.engine.providers import ProviderCache, UnitToInit, provider_cache_folder
 from infra_orch.errors import InterruptedRun, UnavailableError, UserError
-from infra_orch.process import Supervisor
+from infra_orch.process import Program, Supervisor
 
 TINY = "registry.terraform.io/acme/tiny"
 SMALL = "registry.terraform.io/acme/small"
@@ -70,9 +70,7 @@ class Workshop:
     def init(self, cache: ProviderCache, unit: UnitToInit) -> int:
         """The unit's own init, as a run does it."""
         env = {**self.env, **cache.config.env}
-        return self.supervisor.run(
-            command.init(self.engine), label=unit.name, cwd=unit.folder, env=env, stdout=unit.log
-        )
+        return self.supervisor.run(Program(command.init(self.engine), unit.name, unit.folder, env, unit.log))
 
     def lists_asked_for(self) -> int:
         return sum(path.endswith("/index.json") for path in self.network.asked)

@@ -146,24 +146,6 @@ def test_a_module_that_cannot_be_had_is_named(desk: Desk) -> None:
     assert (error["kind"], error["summary"]) == ("module", "the module called web could not be downloaded")
 
 
-def test_a_variable_of_the_environment_that_is_not_set_is_named(desk: Desk) -> None:
-    desk.write(
-        {
-            "modules/one/main.tf": 'variable "token" {\n  type      = string\n  sensitive = true\n}\n',
-            "stacks/dev/stack.py": """
-            from infra_orch import Stack, env
-
-            stack = Stack("dev")
-            stack.unit("web", module="one", inputs={"token": env("THE_TOKEN")})
-            """,
-        }
-    )
-    result = desk.run("plan", "dev")
-    assert result.code == 1
-    assert "the environment variable THE_TOKEN is not set" in result.out
-    assert "export THE_TOKEN=" in result.out
-
-
 @pytest.fixture
 def small_disk(desk: Desk) -> Iterator[Path]:
     """A disk of one megabyte where the project's work is done."""

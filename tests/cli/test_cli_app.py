@@ -1,0 +1,34 @@
+"""The command line's boundary: what goes wrong becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conftest import Desk
+
+ONE = 'from infra_orch import Stack\n\nstack = Stack("dev")\nstack.unit("one", module="one")\n'
+
+
+def test_a_file_that_does_not_fit_is_named_and_is_no_defect_of_ours(desk: Desk) -> None:
+    desk.write({"stacks/dev/stack.py": ONE, "modules/one/main.tf": 'resource "terraform_data" "it" {}\n'})
+    done = subprocess.run(
+        [sys.executable, "-m", "infra_orch", "plan", "dev"],
+        cwd=desk.root,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    )
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        1,
+        f"error: {desk.root}/.infra-orch/.gitignore: File too large",
+    )
+
+
+def test_a_command_that_is_none_gets_the_nearest(desk: Desk) -> None:
+    result = desk.run("aply", "dev")
+    assert (result.code, "did you mean" in result.err.lower(), "apply" in result.err) == (64, True, True)
