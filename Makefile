@@ -7,7 +7,7 @@ ARGS ?=
 RUN = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types bench docs lock clean
+.PHONY: help setup demo test test-faults lint types bench docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ demo: setup ## Rehearse stacks/prod on an emulated AWS: apply, plan again, destr
 # A file's tests stay together and in order: some share what takes seconds to make.
 test: setup ## Run the tests on every core; ARGS="-k git -x" is handed to pytest
 	PATH="$$PATH:$(abspath $(VENV))/engine" $(RUN) -m pytest -n auto --dist loadfile $(ARGS)
+
+test-faults: setup ## Kill runs at random moments, ROUNDS=20 of each kind, and check that nothing is lost
+	FAULTS_ROUNDS=$(or $(ROUNDS),20) FAULTS_CLOUD_ROUNDS=$(or $(ROUNDS),20) $(RUN) -m pytest -n auto tests/faults $(ARGS)
 
 lint: setup ## Check style, the layers' imports, and the format of the Terraform files
 	$(RUN) -m ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import select
 import sys
@@ -28,8 +29,8 @@ class Console:
     """
 
     json: bool = False
-    out: TextIO = field(default_factory=lambda: sys.stdout)
-    err: TextIO = field(default_factory=lambda: sys.stderr)
+    out: TextIO = field(default_factory=lambda: sys.stdout or io.StringIO())  # closed: there is nobody to read it
+    err: TextIO = field(default_factory=lambda: sys.stderr or io.StringIO())
     view: View | None = field(default=None, repr=False)
     _asking: bool = field(default=False, init=False, repr=False)
 
@@ -120,7 +121,8 @@ def _answer(stopped: Callable[[], bool]) -> str:
 
 def problem_lines(problem: Problem, style: Style) -> Iterable[str]:
     """Yield a problem: `error: what` with where in front, and its mend below."""
-    where = f"{style(str(problem.where), 'bold')}: " if problem.where else ""
+    told = problem.where is None or problem.message.startswith(f"{problem.where} ")
+    where = "" if told else f"{style(str(problem.where), 'bold')}: "
     yield f"{style('error:', 'red', 'bold')} {where}{safe(problem.message)}"
     if problem.hint:
         yield f"  {style('→', 'cyan')} {safe(problem.hint)}"

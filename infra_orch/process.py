@@ -57,6 +57,7 @@ class Program:
     *label* is what messages call it. *stdout* and *stderr* are files that are appended to, mode 0600; without *stderr*
     both go to *stdout*. *inherit* are file descriptors that stay open in it. *shares_interrupt* sends SIGINT to all
     that it started too: Terraform stops its providers itself, but a shell script waits for the program that it runs.
+    *started* is told its process id, as soon as it has one.
     """
 
     argv: Sequence[str]
@@ -67,6 +68,7 @@ class Program:
     stderr: Path | None = None
     inherit: Sequence[int] = ()
     shares_interrupt: bool = False
+    started: Callable[[int], None] = lambda _: None
 
     def start(self) -> Running:
         """Start it in a session of its own.
@@ -89,6 +91,7 @@ class Program:
                 )
             except OSError as error:
                 raise _cannot_start(self.argv, error) from error
+        self.started(process.pid)
         return Running(self.label, process, self.shares_interrupt)
 
 
@@ -181,6 +184,48 @@ class Supervisor:
             running.signal(signal.SIGKILL, whole_session=True)
 
 
+def birth(pid: int) -> str | None:
+    """When a process was started, as the system counts; tells it from a later one of the same number.
+
+    None where there is no such process, and where the system has no /proc (proc(5): field 22 of `stat`).
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def lives(pid: int, born: str | None = None) -> bool:
+    """Whether a process lives: the one that was *born* then, where that is known. One that is a zombie does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    now = birth(pid)
+    return (born is None or now is None or now == born) and _state(pid) != "Z"
+
+
+def session_of(leader: int) -> list[int]:
+    """The processes, other than *leader*, that live in the session that it led; none where there is no /proc."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            if int(fields[3]) == leader and fields[0] != "Z" and int(stat.parent.name) != leader:
+                found.append(int(stat.parent.name))
+    return sorted(found)
+
+
+def _state(pid: int) -> str:
+    """The state of a process (proc(5): field 3), empty where that is not known."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
 def capture(
     argv: Sequence[str],
     *,
@@ -202,6 +247,7 @@ def capture(
             capture_output=True,
             timeout=timeout,
             check=False,
+            start_new_session=True,  # Ctrl-C on the terminal is ours: it must not end git in the middle of a commit
         )
     except OSError as error:
         raise _cannot_start(argv, error) from error

@@ -149,9 +149,11 @@ def _checked(name: str, value: Any, shown: str, where: Where | None = None) -> A
             raise UsageError(f'{shown}: "{platform}" is no platform', where=where, hint="linux_amd64, darwin_arm64, …")
     for pattern in settled if name == "redact" else ():
         try:
-            re.compile(pattern)
+            fits_nothing = re.match(pattern, "")
         except re.error as error:
             raise UsageError(f'{shown}: "{pattern}" is no regular expression: {error}', where=where) from error
+        if fits_nothing:
+            raise UsageError(f'{shown}: "{pattern}" fits an empty text, and so every place of every text', where=where)
     return settled
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from child_process import Child, at_work
 
 from infra_orch.cli.app import run as run_cli
 
@@ -177,3 +179,21 @@ def two_units(desk: Desk) -> Desk:
     )
     desk.commit()
     return desk
+
+
+@pytest.fixture
+def start(desk: Desk) -> Iterator[Callable[..., Child]]:
+    """Start the command line in the project; whatever is left of it in the end is killed."""
+    children: list[Child] = []
+
+    def begin(*arguments: str, **more: str) -> Child:
+        children.append(Child(desk, *arguments, **more))
+        return children[-1]
+
+    yield begin
+    for child in children:
+        child.process.kill()
+        child.process.wait()
+    for pid in at_work(desk.root):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -42,3 +42,13 @@ def test_a_full_disk_under_standard_output_gives_an_exit_code_and_no_traceback(t
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == f"error: standard output cannot be written: {os.strerror(28)}"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_without_standard_streams_a_run_goes_well(two_units, closed: str) -> None:
+    command = f'exec "{sys.executable}" -m infra_orch apply dev --auto-approve {closed}'
+    done = subprocess.run(["sh", "-c", command], cwd=two_units.root, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, two_units.git("log", "-1", "--format=%s")) == (0, "apply dev: 5 created"), done.stderr
+    (journal,) = two_units.root.glob(".infra-orch/runs/*/journal.jsonl")
+    assert all(line.startswith("{") for line in journal.read_text().splitlines())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-NAMES = ("stack", "run-record", "unit-record", "run-document", "graph")
+NAMES = ("stack", "run-record", "unit-record", "run-document", "graph", "plan-bundle")
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -56,6 +58,23 @@ def smoke(context):
 
 stack.unit("fails", module="fails", inputs={"up": web.outputs.servers}, tags=["x"])
 stack.unit("blocked", module="network", inputs={"name": "x"}, after=["fails"])
+"""
+WAITS = """
+stack.unit("keyed", module="keyed", inputs={"keys": web.outputs.servers, "token": env("TOKEN")}, tags=["x"])
+"""
+KEYED = """
+    variable "keys" {
+      type = set(string)
+    }
+
+    variable "token" {
+      type = string
+    }
+
+    resource "terraform_data" "it" {
+      for_each = var.keys
+      input    = var.token
+    }
 """
 RENAMED = """
     from infra_orch import Stack
@@ -115,6 +134,32 @@ def test_runs_and_their_records_are_as_their_schemas_say(busy) -> None:
     seen = {unit["status"] for document in documents for unit in document["units"].values()}
     assert {"planned", "applied", "failed", "blocked"} <= seen
     assert {"applied", "failed", "destroyed"} <= {json.loads(text)["status"] for text in units}
+
+
+def manifest(bundle: Path) -> Any:
+    with zipfile.ZipFile(bundle) as archive:
+        return json.loads(archive.read("manifest.json"))
+
+
+def test_plan_bundles_are_as_their_schema_says(two_units, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "a-token")
+    spec = two_units.root / "stacks/dev/stack.py"
+    spec.write_text(spec.read_text().replace("import Stack", "import Stack, env") + WAITS)
+    two_units.write({"modules/keyed/main.tf": KEYED})
+    bundles = [str(tmp_path / f"{number}.plan") for number in range(4)]
+    assert two_units.run("plan", "dev", "--out", bundles[0]).code == 0
+    assert two_units.run("apply", "dev", "--auto-approve").code == 1, "keyed is deferred"
+    assert two_units.run("plan", "dev", "--out", bundles[1], "--unit", "web", "--tag", "x").code == 0
+    assert two_units.run("plan", "dev", "--out", bundles[2], "--destroy").code == 0
+    two_units.write({"stacks/dev/stack.py": RENAMED})
+    assert two_units.run("plan", "dev", "--out", bundles[3], "--prune").code == 0
+    found = [manifest(Path(bundle)) for bundle in bundles]
+    for document in found:
+        check("plan-bundle", document)
+    assert {unit["status"] for document in found for unit in document["units"].values()} >= {"planned", "deferred"}
+    assert found[1]["outside"]
+    assert found[0]["variables"]
+    assert found[3]["units"]["net"]["state_moves"]
 
 
 def test_a_graph_is_as_its_schema_says(busy) -> None:

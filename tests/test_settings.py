@@ -88,6 +88,7 @@ def test_the_flag_wins_over_the_variable(two_units, monkeypatch: pytest.MonkeyPa
         ("lock_platforms = ['linux/amd64']", '"linux/amd64" is no platform', "linux_amd64"),
         ("lock_timeout = '30'", "is not a time as Terraform writes it", "30s"),
         ("redact = ['(']", '"(" is no regular expression', ""),
+        ("redact = ['x', 'a*']", '"a*" fits an empty text', ""),
         ("engine = ", "infra-orch.toml cannot be read: Invalid value", ""),
     ],
 )

@@ -49,8 +49,8 @@ def check_out(path: Path) -> Path:
     Raises UsageError where no file can be written there.
     """
     target = path.resolve()
-    if target.exists() and not target.is_file():
-        raise UsageError(f'--out "{path}" is {"a folder" if target.is_dir() else "not a file"}', hint="name a file")
+    if path.exists() and not path.is_file():
+        raise UsageError(f'--out "{path}" is {"a folder" if path.is_dir() else "not a file"}', hint="name a file")
     if not target.parent.is_dir():
         raise UsageError(f'--out "{path}": there is no folder {target.parent}', hint=f"mkdir -p {target.parent}")
     if not os.access(target.parent, os.W_OK):

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from infra_orch.bundle.reads import read_outside
 from infra_orch.errors import UserError
 from infra_orch.module.files import LOCK_FILE, module_files
 from infra_orch.render.index import RenderedStack, digest, to_json
@@ -34,14 +35,16 @@ def files_of(stack: RenderedStack, units: Mapping[str, UnitWork]) -> dict[str, s
 
 def sources_of(stack: RenderedStack, modules: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256, by path below the project, of what people wrote: the spec, where there is one, and all that
-    lies in the folders of *modules* (as RenderedUnit.module has them) and of the local ones nested in them.
+    lies in the folders of *modules* (as RenderedUnit.module has them) and of the local ones nested in them, and what
+    these read outside of them (see read_outside).
 
     Raises UserError where a file cannot be read.
     """
     folder, project = stack.folder, stack.folder.project
     paths = [folder.spec] if folder.spec.is_file() else []
     folders = sorted({project.root / module for module in modules})
-    paths += module_files([path for path in folders if path.is_dir()], project.cache / "modules")
+    of_modules = list(module_files([path for path in folders if path.is_dir()], project.cache / "modules"))
+    paths += [*of_modules, *read_outside(of_modules, root=project.root)]
     return {Path(os.path.relpath(path, project.root)).as_posix(): file_digest(path) for path in paths}
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from infra_orch.cli import new, reading, running, sandbox
+from infra_orch.cli import mending, new, reading, running, sandbox
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 
@@ -121,6 +121,8 @@ for command, example in (
     (running.plan, "infra-orch plan prod --unit 'web*' --with-upstream"),
     (running.apply, "infra-orch apply prod"),
     (running.destroy, "infra-orch destroy prod --unit web --with-downstream"),
+    (mending.recover, "infra-orch recover prod"),
+    (mending.unlock, "infra-orch unlock prod network"),
     (reading.validate, "infra-orch validate prod"),
     (reading.render, "infra-orch render prod --check"),
     (reading.graph, "infra-orch graph prod --format mermaid"),

@@ -74,8 +74,8 @@ Parallelism = Annotated[
     typer.Option(
         "--parallelism",
         metavar="N",
-        min=1,
-        help="Units at work at once (default: one per core).",
+        min=0,
+        help="Units at work at once (default, and 0: one per core).",
         envvar="INFRA_ORCH_PARALLELISM",
         show_default=False,
     ),

@@ -72,6 +72,15 @@ def apply(
     prune: o.Prune = False,
     full: o.Full = False,
     plan: o.Plan = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            help="Go on with what a run (its id, or last) had shown and not done.",
+            envvar="INFRA_ORCH_RESUME",
+        ),
+    ] = None,
     parallelism: o.Parallelism = None,
     engine: o.Engine = None,
 ) -> int:
@@ -93,6 +102,7 @@ def apply(
         prune=prune,
         full=full,
         plan=plan,
+        resume=resume,
     )
     return command(project, stack, options, Console(json=json))
 

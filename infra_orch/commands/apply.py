@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 
-from infra_orch.commands.bundling import offer_of, preview_offer, take
+from infra_orch.bundle.check import plan_command
+from infra_orch.commands.bundling import Offer, offer_of, preview_offer, take
 from infra_orch.commands.ending import exit_code, finish_apply, finish_plan
 from infra_orch.commands.opening import open_stack
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.previewing import preview
-from infra_orch.commands.session import Session, session
+from infra_orch.commands.recovering import session_after_the_dead
+from infra_orch.commands.resuming import narrowed, resumed
+from infra_orch.commands.session import Session
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, RefusedError
 from infra_orch.project import Project
+from infra_orch.recovery.intent import Consented, intent_of, write_intent
 from infra_orch.report.progress import progress_for
 from infra_orch.report.terminal import plan_lines
 from infra_orch.run.apply import Consent
@@ -37,17 +41,17 @@ def destroy(project: Project, stack: str, options: RunOptions, console: Console)
 def _run(project: Project, stack: str, options: RunOptions, console: Console, kind: str) -> int:
     offer = offer_of(project, stack, options, console)
     kind = offer.kind if offer else kind
-    if not options.auto_approve and (not console.interactive or options.json):
-        command = f"apply {stack} --plan {options.plan}" if offer else f"{kind} {stack}"
-        raise RefusedError(
-            f"{kind} asks before it changes anything, and nobody is there to be asked",
-            hint=f"infra-orch {command} --auto-approve, if that is meant",
-        )
+    if not options.resume:
+        _refuse_unasked(stack, options, console, kind)
     opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
     with (
         progress_for(console) as progress,
-        session(project, opened, kind, console, progress, offer.settled(options) if offer else options) as run,
+        session_after_the_dead(
+            project, opened, kind, console, progress, offer.settled(options) if offer else options
+        ) as run,
     ):
+        left = resumed(run, options.resume) if options.resume else None
+        options = narrowed(options, left) if left else options
         if offer:
             selection, shown, left_over = preview_offer(offer, opened, run, options, console)
         else:
@@ -57,15 +61,34 @@ def _run(project: Project, stack: str, options: RunOptions, console: Console, ki
         if stopped or refused or not _anything_to_do(shown.outcomes):
             finish_plan(selection, shown, run, console, left_over)
             return exit_code(shown.outcomes, run)
-        if not options.auto_approve and not _consent(console, kind, opened.rendered.name, run):
+        if left and left.asked_before(shown, run):
+            console.note(f"this is what run {left.run_id} showed and was told to do, so it is not asked again")
+        elif not _agreed(stack, options, console, kind, run):
             finish_plan(selection, shown, run, console, left_over)
             console.note(f"{kind} cancelled: nothing was changed.")
             return ExitCode.INTERRUPTED if run.context.supervisor.stopping else ExitCode.REFUSED
         if offer:
             take(offer, selection, run, asked=not options.auto_approve)
-        nodes = apply_preview(selection, run.context, shown, _unseen(options, console, run))
+        consent = Consented(options.commit, options.from_rendered, offer.bundle.id if offer else None)
+        write_intent(intent_of(selection, shown, run.context, run.facts(), consent), run.context)
+        nodes = apply_preview(selection, run.context, shown, _unseen(options, console, run, offer))
         finish_apply(selection, nodes, run, options, console, left_over, offer.bundle.id if offer else None)
         return exit_code({name: node.outcome for name, node in nodes.items()}, run)
+
+
+def _refuse_unasked(stack: str, options: RunOptions, console: Console, kind: str) -> None:
+    """Refuse to begin where nobody is there to be asked."""
+    if not options.auto_approve and (not console.interactive or options.json):
+        command = f"apply {stack} --plan {options.plan}" if options.plan else f"{kind} {stack}"
+        raise RefusedError(
+            f"{kind} asks before it changes anything, and nobody is there to be asked",
+            hint=f"infra-orch {command} --auto-approve, if that is meant",
+        )
+
+
+def _agreed(stack: str, options: RunOptions, console: Console, kind: str, run: Session) -> bool:
+    _refuse_unasked(stack, options, console, kind)
+    return options.auto_approve or _consent(console, kind, run.context.stack.name, run)
 
 
 def _anything_to_do(outcomes: dict[str, Outcome]) -> bool:
@@ -77,7 +100,8 @@ def _consent(console: Console, kind: str, stack: str, run: Session) -> bool:
     return console.ask(f"\n{kind.capitalize()} this to {stack}{where}?", lambda: run.context.supervisor.stopping)
 
 
-def _unseen(options: RunOptions, console: Console, run: Session) -> Consent:
+def _unseen(options: RunOptions, console: Console, run: Session, offer: Offer | None) -> Consent:
+    again = f"make a plan of what is left ({plan_command(offer.bundle)})" if offer else "run the same command again"
     one_at_a_time = threading.Lock()
 
     def ask(planned: Planned, beyond: list[str]) -> bool:
@@ -90,4 +114,4 @@ def _unseen(options: RunOptions, console: Console, run: Session) -> Consent:
             console.note(f"{planned.outcome.name}: the preview did not show " + "; ".join(beyond[:5]))
             return console.ask(f"Apply this to {planned.outcome.name}, too?", lambda: run.context.supervisor.stopping)
 
-    return Consent(ask)
+    return Consent(ask, f"{again} to see it and say yes, or allow it beforehand with --allow-unseen")

@@ -38,8 +38,8 @@ def differences(
 ) -> list[Differs]:
     """Return what below *folders* differs from *commit*: changed, missing and additional files, by path.
 
-    Links count as what they say, and what they lead to is compared too. Files and folders called as one of *besides*
-    are left out of account.
+    A file may stand for a folder, and is compared alone. Links count as what they say, and what they lead to is
+    compared too. Files and folders called as one of *besides* are left out of account.
     """
     found = _Found()
     for folder in folders:
@@ -66,6 +66,9 @@ def _walk(start: Path, repository: Repository, besides: frozenset[str], found: _
             shown = repository.relative(top)
         except UsageError:
             found.odd.append(Differs(str(top), "lies outside the repository"))
+            continue
+        if top.is_file():
+            found.files[shown] = top
             continue
         if shown in found.folders:
             continue

@@ -30,7 +30,7 @@ def run_status(outcomes: Mapping[str, Outcome], command: str, *, stopped: bool) 
     """One word for a whole run."""
     statuses = {outcome.status for outcome in outcomes.values()}
     applied = any(outcome.status is Status.APPLIED and not outcome.is_task for outcome in outcomes.values())
-    if stopped or Status.CANCELLED in statuses:
+    if Status.CANCELLED in statuses or (stopped and statuses & {Status.FAILED, Status.BLOCKED}):
         return "cancelled"
     if Status.REFUSED in statuses and Status.FAILED not in statuses and not applied:
         return "refused"
@@ -48,8 +48,9 @@ def exit_code(outcomes: Mapping[str, Outcome], run: Session, *, detailed: bool =
 
     What was refused is 77 where nothing was done, and 1 in a run that did something else: it is not complete.
     """
-    status = run_status(outcomes, run.command, stopped=run.context.supervisor.stopping)
-    if status == "cancelled":
+    stopping = run.context.supervisor.stopping
+    status = run_status(outcomes, run.command, stopped=stopping)
+    if stopping or status == "cancelled":
         return ExitCode.INTERRUPTED
     if status == "refused":
         return ExitCode.REFUSED
@@ -168,7 +169,8 @@ def _record(
     realm = " in the sandbox" if run.sandbox else ""
     message = commit_message(outcomes, f"{run.command} {context.stack.name}{realm}", context.run_id)
     try:
-        paths = {**_rendered(run, run.repository), **changed}
+        before = run.past.rendered if run.past else None
+        paths = {**(_rendered(run, run.repository) if before is None else before), **changed}
         commit = commit_run(run.repository, records, paths, context.redactor.text(message))
     except UserError as error:
         return [f"not committed, and left for the next run to commit: {error.summary}", *filter(None, [error.hint])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ def history(project: Project, stack: str, console: Console, *, limit: int, sandb
     """Print the runs of a stack, newest first, at most *limit*."""
     folder = project.stack(stack)
     records = records_of(folder, sandbox=sandbox, committed=True)
-    commits = _commits(project, str(records.runs), limit)
     files = {path.stem: path for path in records.runs.glob("*.json")}
     if sandbox:
         files |= {path.stem: path for path in records_of(folder, sandbox=True, committed=False).runs.glob("*.json")}
     names = sorted(files, reverse=True)[:limit]
+    commits = _commits(project, records.runs, {name: files[name] for name in names})
     runs = [(read_record(files[name]), commits.get(name)) for name in names]
     if console.json:
         document = {
@@ -49,12 +50,18 @@ def history(project: Project, stack: str, console: Console, *, limit: int, sandb
     return 0
 
 
-def _commits(project: Project, runs: str, limit: int) -> dict[str, str]:
+def _commits(project: Project, folder: Path, runs: Mapping[str, Path]) -> dict[str, str]:
+    """The commit that each of *runs* is recorded in: its own, or that of a later run, which took its record along."""
     repository = find_repository(project.root)
     if repository is None:
         return {}
-    entries = repository.log([repository.relative(Path(runs))], limit)
-    return {entry.trailers[TRAILER]: entry.sha for entry in entries if TRAILER in entry.trailers}
+    entries = repository.log([repository.relative(folder)], len(runs)) if runs else []
+    found = {entry.trailers[TRAILER]: entry.sha for entry in entries if TRAILER in entry.trailers}
+    for name, path in runs.items():
+        if name not in found and path.parent == folder:
+            for entry in repository.log([repository.relative(path)], 1):
+                found[name] = entry.sha
+    return found
 
 
 def _entry(run: Any) -> dict[str, Any]:
@@ -72,5 +79,6 @@ def _counts(run: Any) -> dict[str, int]:
 
 
 def _totals(run: Any) -> str:
+    words = {"create": "created", "update": "updated", "replace": "replaced", "delete": "destroyed"}
     counts = _counts(run)
-    return f"+{counts['create']} ~{counts['update']} -{counts['delete']} -/+{counts['replace']}"
+    return ", ".join(f"{counts[key]} {word}" for key, word in words.items() if counts[key]) or "nothing changed"

@@ -34,6 +34,7 @@ _FOLDER_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{_LONGEST - 1}}}")
 _NAME_HINT = "letters, digits, - and _, beginning with a letter, at most 64 characters"
 # Folders that a stack's own folder has; a stack in one would be taken for a part of the other.
 _PARTS_OF_STACKS = ("rendered", "record", "state", "templates")
+_PARTS_OF_PROJECTS = ("stacks", "modules")
 
 
 def project(name: str, console: Console) -> int:
@@ -61,9 +62,12 @@ def stack(within: Project, name: str, console: Console) -> int:
 
     Raises UsageError for a name that a stack cannot have, or that is taken; UserError where it cannot be written.
     """
-    parts = _parts(name, "stack")
+    parts = _parts(name.removeprefix("stacks/"), "stack")
     if part := next((part for part in parts if part.lower() in _PARTS_OF_STACKS), None):
         raise UsageError(f'a stack cannot lie in a folder called "{part}": stacks have such folders themselves')
+    if part := next((part for part in parts if part in _PARTS_OF_PROJECTS), None):
+        # The folder around it would be taken for a project.
+        raise UsageError(f'a stack cannot lie in a folder called "{part}": projects have such folders', hint=_NAME_HINT)
     folder = within.stacks.joinpath(*parts)
     for other in within.stack_folders():
         if other.path != folder and (folder.is_relative_to(other.path) or other.path.is_relative_to(folder)):
@@ -86,13 +90,13 @@ def module(within: Project, name: str, console: Console) -> int:
 
     Raises UsageError for a name that a module cannot have, or that is taken; UserError where it cannot be written.
     """
-    parts = _parts(name, "module")
+    parts = _parts(name.removeprefix("modules/"), "module")
     folder = within.modules.joinpath(*parts)
     made = _Made()
     with made.or_nothing():
         made.new_folder(folder, within)
         for file, template in _MODULE_FILES.items():
-            made.file(folder / file, _text(template, {"name": name, "resource": parts[-1]}))
+            made.file(folder / file, _text(template, {"name": "/".join(parts), "resource": parts[-1]}))
     _tell(made, within.root, console)
     call = f'stack.unit("{parts[-1]}", module="{"/".join(parts)}", inputs={{"name": "{parts[-1]}"}})'
     stacks = [known.name for known in within.stack_folders()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from infra_orch.bundle.reads import read_outside
 from infra_orch.commands.committed import Differs, differences
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError, Where
@@ -83,8 +84,8 @@ def _keeping(rendering: Rendering) -> Rendering:
 def committed_render(folder: StackFolder) -> RenderedStack:
     """Read a rendered stack without evaluating any Python.
 
-    Raises RefusedError where the rendered files, or the local modules that they call, are not byte for byte what is
-    committed, UserError where there are none.
+    Raises RefusedError where the rendered files, or the local modules that they call and what these read outside of
+    their folders, are not byte for byte what is committed, UserError where there are none.
     """
     project = folder.project
     rendered = read_index(folder)
@@ -107,7 +108,8 @@ def committed_render(folder: StackFolder) -> RenderedStack:
     # Told by the files that Terraform reads, and not by what the index says of them.
     roots = [folder.rendered / unit.name for unit in units if unit.files]
     modules = module_folders(roots, project.cache / "modules")[len(roots) :]
-    _refuse(differences(repository, commit, modules, besides=NOT_PART))
+    outside = read_outside((path for folder in modules for path in folder.iterdir()), root=project.root)
+    _refuse(differences(repository, commit, [*modules, *outside], besides=NOT_PART))
     return rendered
 
 

@@ -26,3 +26,4 @@ class RunOptions:
     destroy: bool = False
     out: Path | None = None
     plan: Path | None = None
+    resume: str | None = None

@@ -51,7 +51,8 @@ def output(
         if not sensitive:
             values = {node: _with_marks(outputs, run.context.redactor) for node, outputs in values.items()}
     if name is not None:
-        console.result(_raw(values, name, sensitive=sensitive))
+        value = _raw(values, name, sensitive=sensitive)
+        console.document(value if isinstance(value, str) and not options.json else json_text(value))
     elif options.json:
         console.document(
             json.dumps(_document(opened.rendered.name, values, sensitive=sensitive), indent=2, ensure_ascii=False)
@@ -96,8 +97,8 @@ def _with_marks(outputs: Mapping[str, Output], redactor: Redactor) -> dict[str, 
     }
 
 
-def _raw(values: Mapping[str, Mapping[str, Output]], name: str, *, sensitive: bool) -> str:
-    """One value: a string as it is, anything else as JSON, so that a script can take it."""
+def _raw(values: Mapping[str, Mapping[str, Output]], name: str, *, sensitive: bool) -> object:
+    """One value, of the only unit that there is."""
     if len(values) != 1:
         raise UsageError("one raw value is of one unit", hint="infra-orch output STACK UNIT NAME")
     unit, outputs = next(iter(values.items()))
@@ -106,8 +107,7 @@ def _raw(values: Mapping[str, Mapping[str, Output]], name: str, *, sensitive: bo
         raise UsageError(f'{unit} has no output "{name}"', hint=hint)
     if outputs[name].sensitive and not sensitive:
         raise UsageError(f"{unit}.{name} is sensitive", hint="--sensitive prints it all the same")
-    value = outputs[name].value
-    return value if isinstance(value, str) else json_text(value)
+    return outputs[name].value
 
 
 def _document(stack: str, values: Mapping[str, Mapping[str, Output]], *, sensitive: bool) -> dict[str, Any]:

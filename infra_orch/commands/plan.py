@@ -7,7 +7,7 @@ from infra_orch.commands.ending import exit_code, finish_plan
 from infra_orch.commands.opening import open_stack
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.previewing import preview
-from infra_orch.commands.session import session
+from infra_orch.commands.recovering import session_after_the_dead
 from infra_orch.console import Console
 from infra_orch.project import Project
 from infra_orch.report.progress import progress_for
@@ -20,7 +20,7 @@ def plan(project: Project, stack: str, options: RunOptions, console: Console) ->
     writer = begun(writer, opened)
     with (
         progress_for(console) as progress,
-        session(project, opened, "plan", console, progress, options) as run,
+        session_after_the_dead(project, opened, "plan", console, progress, options) as run,
     ):
         kind = "destroy" if options.destroy else "plan"
         selection, shown, left_over = preview(project, opened, run, options, console, kind=kind)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.selecting import refuse_missing_variables, refuse_orphans, select
+from infra_orch.commands.selecting import refuse_missing_variables, refuse_orphans, select, states_elsewhere
 from infra_orch.commands.session import Session
 from infra_orch.console import Console
+from infra_orch.errors import RefusedError, UserError
 from infra_orch.project import Project
-from infra_orch.record.leftover import bring_back, names_left_over
+from infra_orch.record.leftover import LeftOver, bring_back, names_left_over
 from infra_orch.report.terminal import plan_lines, plan_summary
 from infra_orch.run.outcome import Status
 from infra_orch.run.plan import Preview, Selection, forget, plan
@@ -21,13 +24,15 @@ def preview(
     """Plan what was asked for and show it. Returns the selection, the preview, and the units that are left over."""
     records = run.records
     left_over = names_left_over(records, opened.rendered)
-    prune = (options.prune or project.settings.prune) and not options.wanted.units and not options.wanted.tags
-    whole_destroy = kind == "destroy" and not options.wanted.units and not options.wanted.tags
-    gone = bring_back(left_over, opened.folder, run.repository) if left_over and (prune or whole_destroy) else []
+    whole = options.wanted.everything
+    prune = options.prune or project.settings.prune
+    gone = bring_back(left_over, opened.folder, run.repository) if whole and (prune or kind == "destroy") else []
     selection = select(opened, options.wanted, kind, workers=project.settings.workers, left_over=gone)
     if kind == "destroy":
-        refuse_orphans(opened, selection.units, records)
+        refuse_orphans(opened, selection.units, records, gone or _known(left_over, opened, run))
     refuse_missing_variables(selection)
+    if not run.sandbox and (missing := states_elsewhere(selection, opened.folder, records)):
+        _states_are_missing(missing, opened, run, console)
     if not selection.units:
         console.warn(f"{opened.rendered.name} has no units to work on")
     try:
@@ -38,11 +43,20 @@ def preview(
         raise
     remaining = [name for name in left_over if name not in selection.units]
     if remaining:
-        console.note(
-            f"{console.err_style('left over:', 'yellow')} {', '.join(remaining)} left the spec and still exist; "
-            "--prune destroys them"
-        )
+        still = "still exists; --prune destroys it" if len(remaining) == 1 else "still exist; --prune destroys them"
+        when = " in a run of the whole stack" if prune and not whole else ""
+        names = ", ".join(remaining)
+        console.note(f"{console.err_style('left over:', 'yellow')} {names} left the spec and {still}{when}")
     return selection, shown, remaining
+
+
+def _known(left_over: list[str], opened: Opened, run: Session) -> list[LeftOver]:
+    """Those units that left the spec of which the last render is to be found."""
+    found: list[LeftOver] = []
+    for name in left_over:
+        with contextlib.suppress(UserError):
+            found += bring_back([name], opened.folder, run.repository)
+    return found
 
 
 def show_preview(
@@ -59,3 +73,17 @@ def show_preview(
         }
     console.result(plan_lines(outcomes, console.style, texts))
     console.result(plan_summary(outcomes, console.style, kind))
+
+
+def _states_are_missing(units: list[str], opened: Opened, run: Session, console: Console) -> None:
+    """Say that units exist whose states are not here. Raises RefusedError where the run is to change things."""
+    folder = opened.folder.project.shown(opened.folder.state)
+    exist = "exists" if len(units) == 1 else "exist"
+    what = f"{', '.join(units)} {exist}, says the record in git, and no state is in {folder}/"
+    hint = (
+        "states beside the stack are on the machine that applied it: bring them here, or use a backend that all share; "
+        f"what is certainly gone: git rm {opened.folder.project.shown(opened.folder.record)}/{units[0]}.json"
+    )
+    if run.command != "plan":
+        raise RefusedError(what, hint=hint)
+    console.warn(f"{what}; {hint}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from infra_orch.commands.opening import Opened
 from infra_orch.errors import RefusedError, UsageError, nearest
 from infra_orch.graph.graph import Graph
+from infra_orch.project import StackFolder
 from infra_orch.record.leftover import LeftOver
 from infra_orch.record.store import Records
 from infra_orch.render.index import RenderedStack
@@ -19,12 +20,20 @@ from infra_orch.run.prepare import UnitWork, read_files
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was asked for: unit names or globs, tags, and whether what is up- or downstream of them comes along."""
+    """What was asked for: unit names or globs, tags, and whether what is up- or downstream of them comes along; or
+    exactly these *nodes*, units and tasks.
+    """
 
     units: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     with_upstream: bool = False
     with_downstream: bool = False
+    nodes: frozenset[str] = frozenset()
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing was named."""
+        return not (self.units or self.tags or self.nodes)
 
 
 def chosen_names(opened: Opened, wanted: Wanted) -> frozenset[str]:
@@ -34,7 +43,9 @@ def chosen_names(opened: Opened, wanted: Wanted) -> frozenset[str]:
     destroy, where all units that it comes before are. Raises UsageError where a name fits no unit.
     """
     rendered = opened.rendered
-    if not wanted.units and not wanted.tags:
+    if wanted.nodes:
+        return wanted.nodes & rendered.graph.upstream.keys()
+    if wanted.everything:
         return frozenset(rendered.graph.upstream)
     named = _named_units(rendered, wanted)
     found = set(named)
@@ -98,14 +109,15 @@ def select(opened: Opened, wanted: Wanted, kind: str, *, workers: int, left_over
         *(unit for name, unit in rendered.units.items() if name in names),
         *(work.unit for work in gone.values()),
     ]
-    read = names.union(*(unit.needs for unit in readers))
+    now = _renamed(rendered)
+    read = names.union(*({now.get(upstream, upstream) for upstream in unit.needs} for unit in readers))
     works = {
         name: UnitWork(unit, read_files(rendered.folder.rendered, unit), destroy=kind == "destroy")
         for name, unit in rendered.units.items()
         if name in read
     }
     units = {name: work for name, work in works.items() if name in names}
-    known = {**works, **gone}
+    known = {**{formerly: works[name] for formerly, name in now.items() if name in works}, **works, **gone}
     outside = {
         upstream: known[upstream]
         for work in (*units.values(), *gone.values())
@@ -113,7 +125,7 @@ def select(opened: Opened, wanted: Wanted, kind: str, *, workers: int, left_over
         if upstream in known and (upstream not in units or work.unit.name in gone)
     }
     whole = rendered.graph if kind == "destroy" else rendered.graph.without(_of_destroys(rendered))
-    graph = _with_left_over(whole.only(names), tuple(left_over), kind)
+    graph = _with_left_over(whole.only(names), tuple(left_over), kind, now)
     return Selection(
         units={**units, **gone},
         outside=outside,
@@ -125,12 +137,19 @@ def select(opened: Opened, wanted: Wanted, kind: str, *, workers: int, left_over
     )
 
 
-def refuse_orphans(opened: Opened, names: Iterable[str], records: Records) -> None:
-    """Refuse a destroy that would take units away from under others that still exist.
+def refuse_orphans(opened: Opened, names: Iterable[str], records: Records, left_over: Iterable[LeftOver] = ()) -> None:
+    """Refuse a destroy that would take units away from under others that still exist, *left_over* ones included.
 
     Raises RefusedError that names them.
     """
     going = set(names)
+    now = _renamed(opened.rendered)
+    for item in left_over:
+        if item.name not in going and not going.isdisjoint(now.get(name, name) for name in item.unit.needs):
+            raise RefusedError(
+                f"{item.name} left the spec, still exists, and depends on what would be destroyed",
+                hint=f"infra-orch apply {opened.folder.name} --prune destroys it",
+            )
     known = records.units()
     standing = sorted(
         after
@@ -143,6 +162,20 @@ def refuse_orphans(opened: Opened, names: Iterable[str], records: Records) -> No
             f"{standing[0]} still exists and depends on what would be destroyed",
             hint="--with-downstream destroys it too",
         )
+
+
+def states_elsewhere(selection: Selection, folder: StackFolder, records: Records) -> list[str]:
+    """The units that exist, by their records, and whose states would be files beside the stack, and are not there: this
+    is a fresh clone, and the states are on another machine.
+    """
+    known = records.units()
+    return [
+        name
+        for name, work in selection.units.items()
+        if _exists(known.get(name))
+        and f"{folder.project.shown(folder.state)}/{name}.tfstate" in work.files.get("backend.tf", "")
+        and not any((folder.state / f"{name}.tfstate").exists() for name in (name, work.unit.formerly) if name)
+    ]
 
 
 def refuse_missing_variables(selection: Selection) -> None:
@@ -164,22 +197,36 @@ def _exists(record: Mapping[str, object] | None) -> bool:
     return record is not None and record.get("status") != "destroyed"
 
 
-def _with_left_over(graph: Graph, left_over: tuple[LeftOver, ...], kind: str) -> Graph:
+def _renamed(rendered: RenderedStack) -> dict[str, str]:
+    """The names that units have now, by the former ones, under which units that left the spec know them."""
+    return {
+        unit.formerly: name
+        for name, unit in rendered.units.items()
+        if unit.formerly and unit.formerly not in rendered.units
+    }
+
+
+def _with_left_over(graph: Graph, left_over: tuple[LeftOver, ...], kind: str, now: Mapping[str, str]) -> Graph:
     """Add units that left the spec: each goes after what used to depend on it has let go of it, or is gone.
 
-    The graph of a destroy is in the order of creation, since it is walked the other way round. Raises RefusedError
-    where the spec has been turned round so that there is no such order.
+    *now* are the present names of units by their former ones. The graph of a destroy is in the order of creation, since
+    it is walked the other way round. Raises RefusedError where the spec has been turned round so that there is no such
+    order.
     """
     gone = {item.name for item in left_over}
     nodes = {*graph.upstream, *gone}
     edges = set(graph.edges)
     for item in left_over:
+        needs = {now.get(name, name) for name in item.unit.needs}
+        dependents = {now.get(name, name) for name in item.dependents}
         if kind == "destroy":
-            edges |= {(first, item.name) for first in item.unit.needs if first in nodes}
-            edges |= {(item.name, after) for after in item.dependents if after in nodes}
+            edges |= {(first, item.name) for first in needs & nodes}
+            edges |= {(item.name, after) for after in dependents & nodes}
         else:
-            edges |= {(item.name, first) for first in item.unit.needs if first in gone}
-            edges |= {(after, item.name) for after in item.dependents if after in graph.upstream}
+            # While the state of a unit that was renamed is looked for, nobody else may read it.
+            edges |= {(first, item.name) for first in needs & set(now.values()) & graph.upstream.keys()}
+            edges |= {(item.name, first) for first in needs & gone}
+            edges |= {(after, item.name) for after in dependents & graph.upstream.keys()}
     whole = Graph.of(nodes, edges)
     if cycle := whole.cycle():
         raise RefusedError(

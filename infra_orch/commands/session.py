@@ -7,7 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.sandboxing import emulated
 from infra_orch.commands.selecting import chosen_names
+from infra_orch.commands.waiting import wait_for_survivors
 from infra_orch.console import Console
 from infra_orch.engine.cli_config import CliConfig, cli_config
 from infra_orch.engine.engine import Engine, find_engine
@@ -32,15 +33,40 @@ from infra_orch.record.store import Records, records_of
 from infra_orch.redact import Redactor
 from infra_orch.run.context import RunContext, Sandbox
 from infra_orch.run.interrupt import polite_stop
+from infra_orch.run.journal import NAME as JOURNAL
 from infra_orch.run.journal import Journal
-from infra_orch.run.lock import stack_lock
+from infra_orch.run.lock import StackLock, stack_lock
 from infra_orch.run.progress import Progress
 from infra_orch.sandbox.redirect import apply_redirect, sandbox_environment
 
 
 @dataclass(frozen=True)
+class Past:
+    """What was true of a run that died: its facts, and the rendered files, by path, that it ran from; None where these
+    are what is rendered still.
+    """
+
+    facts: RunFacts
+    rendered: Mapping[Path, bytes | None] | None
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """Who was at work when a run began, on which commit, and whether the stack's or its modules' files differed from
+    it.
+    """
+
+    by: str
+    commit: str | None
+    dirty: bool
+
+
+@dataclass(frozen=True)
 class Session:
-    """A run under way: its context, and what is true of it."""
+    """A run under way: its context, and what is true of it. *lock* is None for a run that only reads states.
+
+    *past* is what was true of a run that died, when this one stands in for it.
+    """
 
     context: RunContext
     engine: Engine
@@ -49,6 +75,9 @@ class Session:
     at: str
     began: float
     sandbox: bool
+    checkout: Checkout
+    lock: StackLock | None = None
+    past: Past | None = None
 
     @property
     def records(self) -> Records:
@@ -59,19 +88,17 @@ class Session:
 
     def facts(self) -> RunFacts:
         """What is true of the run, as of now."""
-        folder = self.context.stack.folder
-        root = folder.project.root
-        paths = [root / "modules", folder.spec, folder.rendered]
-        dirty = bool(self.repository and self.repository.dirty(self.repository.relative(path) for path in paths))
+        if self.past:
+            return self.past.facts
         return RunFacts(
             run_id=self.context.run_id,
             stack=self.context.stack.name,
             command=self.command,
             at=self.at,
             duration=time.monotonic() - self.began,
-            by=self.repository.user() if self.repository else os.environ.get("USER", "unknown"),
-            commit=self.repository.head() if self.repository else None,
-            dirty=dirty,
+            by=self.checkout.by,
+            commit=self.checkout.commit,
+            dirty=self.checkout.dirty,
             engine=self.engine.name,
             engine_version=str(self.engine.version),
             sandbox=self.sandbox,
@@ -97,54 +124,95 @@ def session(
     Raises LockedError where another run holds the stack, UnavailableError where there is no engine, no emulator, or no
     access to the states, RefusedError where the sandbox cannot hold one of the units.
     """
-    folder, settings, now = opened.folder, project.settings, datetime.now(UTC)
+    now = datetime.now(UTC)
     # With milliseconds, so that the ids of one machine sort as its runs began.
     run_id = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
-    realm = "sandbox" if options.sandbox else "work"
-    environment = terraform_environment(os.environ)
-    redactor = Redactor(settings.redact)
-    supervisor = Supervisor(settings.patience)
+    asked = _Asked(project, opened, command, console, options, run_id)
+    supervisor = Supervisor(project.settings.patience)
     with contextlib.ExitStack() as stack:
-        lock = project.scratch / "locks" / f"{realm}-{folder.name.replace('/', '~')}.lock"
-        held = (stack.enter_context(stack_lock(lock, opened.rendered.name, run_id, command)),) if locked else ()
         stack.enter_context(polite_stop(supervisor, console.note))
-        engine = find_engine(settings.engine)
-        emulator = stack.enter_context(_states(opened, engine, command, options, console))
+        held = stack.enter_context(_lock(asked, supervisor)) if locked else None
+        engine = find_engine(project.settings.engine)
+        emulator = stack.enter_context(_states(asked, engine))
         run_folder = private_folder(project.scratch / "runs" / run_id)
-        journal = stack.enter_context(_journal(run_folder, opened, command, sandbox=options.sandbox))
-        config = _cli_config(project, engine, run_folder)
-        for warning in (*environment.warnings, *config.warnings):
-            console.warn(warning)
-        if emulator is None:
-            redactor.add_environment(environment.values)
-        context = RunContext(
-            run_id=run_id,
-            stack=opened.rendered,
-            engine=engine,
-            environment={**_environment(environment, opened, emulator), **config.env},
-            init_environment={**_environment(environment, opened, emulator, registry=True), **config.env},
-            providers=ProviderCache(engine, config, supervisor),
-            supervisor=supervisor,
-            journal=journal,
-            redactor=redactor,
-            work=private_folder(folder.work(realm)),
-            run_folder=run_folder,
-            progress=progress,
-            sandbox=emulator,
-            lock_timeout=settings.lock_timeout,
-            lock_platforms=settings.lock_platforms,
-            keep_lock_files=_keeps_lock_files(command, options),
-            inherit=held,
-        )
-        at, repository = now.isoformat(timespec="seconds"), find_repository(project.root)
-        yield Session(context, engine, repository, command, at, time.monotonic(), options.sandbox)
+        journal = stack.enter_context(_journal(run_folder, asked, held))
+        context = _context(asked, engine, supervisor, emulator, journal)
+        context = replace(context, progress=progress, inherit=(held.handle,) if held else ())
+        repository = find_repository(project.root)
+        began = now.isoformat(timespec="seconds"), time.monotonic()
+        checkout = _checkout(asked, repository)
+        yield Session(context, engine, repository, command, *began, options.sandbox, checkout, held)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a session was asked for."""
+
+    project: Project
+    opened: Opened
+    command: str
+    console: Console
+    options: RunOptions
+    run_id: str
+
+    @property
+    def realm(self) -> str:
+        """Where work folders and locks are kept apart: those of the sandbox from the real ones."""
+        return "sandbox" if self.options.sandbox else "work"
+
+
+def _lock(asked: _Asked, supervisor: Supervisor) -> contextlib.AbstractContextManager[StackLock]:
+    folder = asked.opened.folder
+    path = asked.project.scratch / "locks" / f"{asked.realm}-{folder.name.replace('/', '~')}.lock"
+    wait = wait_for_survivors(asked.project, supervisor, asked.console)
+    return stack_lock(path, asked.opened.rendered.name, asked.run_id, asked.command, wait)
+
+
+def _context(
+    asked: _Asked, engine: Engine, supervisor: Supervisor, emulator: Sandbox | None, journal: Journal
+) -> RunContext:
+    project, opened, settings = asked.project, asked.opened, asked.project.settings
+    run_folder = journal.path.parent
+    environment = terraform_environment(os.environ)
+    config = _cli_config(project, engine, run_folder)
+    for warning in (*environment.warnings, *config.warnings):
+        asked.console.warn(warning)
+    redactor = Redactor(settings.redact)
+    if emulator is None:
+        redactor.add_environment(environment.values)
+    return RunContext(
+        run_id=asked.run_id,
+        stack=opened.rendered,
+        engine=engine,
+        environment={**_environment(environment, opened, emulator), **config.env},
+        init_environment={**_environment(environment, opened, emulator, registry=True), **config.env},
+        providers=ProviderCache(engine, config, supervisor),
+        supervisor=supervisor,
+        journal=journal,
+        redactor=redactor,
+        work=private_folder(opened.folder.work(asked.realm)),
+        run_folder=run_folder,
+        sandbox=emulator,
+        lock_timeout=settings.lock_timeout,
+        lock_platforms=settings.lock_platforms,
+        keep_lock_files=_keeps_lock_files(asked.command, asked.options),
+    )
+
+
+def _checkout(asked: _Asked, repository: Repository | None) -> Checkout:
+    """Who is at work on which commit, asked as the run begins: what is checked out may be another one when it ends."""
+    if repository is None:
+        return Checkout(os.environ.get("USER", "unknown"), None, dirty=False)
+    folder = asked.opened.folder
+    paths = [asked.project.root / "modules", folder.spec, folder.rendered]
+    dirty = bool(repository.dirty(repository.relative(path) for path in paths))
+    return Checkout(repository.user(), repository.head(), dirty)
 
 
 @contextlib.contextmanager
-def _states(
-    opened: Opened, engine: Engine, command: str, options: RunOptions, console: Console
-) -> Iterator[Sandbox | None]:
+def _states(asked: _Asked, engine: Engine) -> Iterator[Sandbox | None]:
     """See to it that the states can be reached: those of the sandbox that is yielded, or the real ones (None)."""
+    opened, options, command, console = asked.opened, asked.options, asked.command, asked.console
     names = chosen_names(opened, options.wanted)
     if options.sandbox:
         with emulated(opened, names, options.emulator_url, console, reads_only=command == "output") as sandbox:
@@ -157,11 +225,17 @@ def _states(
 
 
 @contextlib.contextmanager
-def _journal(run_folder: Path, opened: Opened, command: str, *, sandbox: bool) -> Iterator[Journal]:
-    with contextlib.closing(Journal(run_folder / "journal.jsonl")) as journal:
-        facts = {"stack": opened.folder.name, "command": command, "pid": os.getpid(), "sandbox": sandbox}
+def _journal(run_folder: Path, asked: _Asked, lock: StackLock | None) -> Iterator[Journal]:
+    """The run's journal; where it says in the end that a record is owed, the stack's lock keeps that in mind."""
+    with contextlib.closing(Journal(run_folder / JOURNAL)) as journal:
+        stack, sandbox = asked.opened.folder.name, asked.options.sandbox
+        facts = {"stack": stack, "command": asked.command, "pid": os.getpid(), "sandbox": sandbox}
         journal.write("run", durable=True, run=run_folder.name, **facts)
-        yield journal
+        try:
+            yield journal
+        finally:
+            if lock:
+                lock.release(owes=journal.owes)
 
 
 def _environment(

@@ -14,18 +14,25 @@ from infra_orch.project import Project
 from infra_orch.record.store import read_record
 from infra_orch.report.style import safe
 
+_STATE = "state"
+"""The log of looking at the state; of interest where that failed."""
+_WITHOUT_LOGS = ("blocked", "skipped", "cancelled")
 _RUN_ID = re.compile(r"[0-9TZa-f-]{4,}")
 
 
 def show(project: Project, run: str, unit: str | None, console: Console) -> int:
-    """Print a run by its id or the beginning of it; `last` is the newest. With *unit*, the logs of that unit.
+    """Print a run by its id or the beginning of it; `last` is the newest.
+
+    With *unit*, the logs of that unit are printed; or what the run's document says of it, for --json.
 
     Raises UsageError where there is no such run or several, or no such unit in it.
     """
     found = _find(project, run)
     document = read_record(found)
-    if unit is not None:
-        console.result(_logs(project, str(document.get("run_id", document.get("run"))), unit, document))
+    if unit is not None and not console.json:
+        console.result(_logs(project, document, unit))
+    elif unit is not None:
+        console.document(json.dumps(_node(document, unit), indent=2, ensure_ascii=False))
     elif console.json:
         console.document(json.dumps(document, indent=2, ensure_ascii=False))
     else:
@@ -53,7 +60,7 @@ def _lines(run: Mapping[str, Any], console: Console) -> Iterator[str]:
     style = console.style
     engine = run.get("engine") or {}
     yield style(f"{run['command']} {run['stack']}: {run['status']}", "bold")
-    yield f"  run     {run.get('run_id') or run.get('run')}" + ("  (sandbox)" if run.get("sandbox") else "")
+    yield f"  run     {_run_id(run)}" + ("  (sandbox)" if run.get("sandbox") else "")
     if run.get("at"):
         yield f"  when    {run['at']}, {run['duration_s']:.0f} s"
     if run.get("by"):
@@ -71,18 +78,36 @@ def _lines(run: Mapping[str, Any], console: Console) -> Iterator[str]:
                 yield style(f"    log: {node['error']['log']}", "dim")
 
 
-def _logs(project: Project, run_id: str, unit: str, run: Mapping[str, Any]) -> Iterator[str]:
-    if unit not in run["units"] and unit not in run["tasks"]:
-        raise UsageError(
-            f'run {run_id} has no unit or task "{unit}"', hint=f"it has: {', '.join([*run['units'], *run['tasks']])}"
-        )
-    folder = project.scratch / "runs" / run_id / unit
+def _node(run: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What a run's document says of a unit or a task. Raises UsageError where the run had none of that name."""
+    nodes: dict[str, Mapping[str, Any]] = {**run["units"], **run["tasks"]}
+    if name not in nodes:
+        raise UsageError(f'run {_run_id(run)} has no unit or task "{name}"', hint=f"it has: {', '.join(nodes)}")
+    return nodes[name]
+
+
+def _run_id(run: Mapping[str, Any]) -> str:
+    return str(run.get("run_id") or run.get("run"))
+
+
+def _logs(project: Project, run: Mapping[str, Any], unit: str) -> Iterator[str]:
+    node = _node(run, unit)
+    folder = project.scratch / "runs" / _run_id(run) / unit
     logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime) if folder.is_dir() else []
-    if not logs:
+    if not logs and node["status"] in _WITHOUT_LOGS:
+        reason = f": {node['error']['summary']}" if node.get("error") else ""
+        yield safe(f"{unit} was {node['status']}{reason}")
+    elif not logs:
         raise UserError(f"the logs of {unit} are not on this machine", hint="they stay where the run was made")
     for log in logs:
-        yield f"── {log.stem} " + "─" * 40
-        yield from (_readable(line) for line in log.read_text(encoding="utf-8", errors="replace").splitlines())
+        text = log.read_text(encoding="utf-8", errors="replace")
+        if text.strip() and (log.stem != _STATE or len(logs) == 1 or _told_of(log, node)):
+            yield f"── {log.stem} " + "─" * 40
+            yield from map(_readable, text.splitlines())
+
+
+def _told_of(log: Path, node: Mapping[str, Any]) -> bool:
+    return str((node.get("error") or {}).get("log", "")).endswith(f"/{log.name}")
 
 
 def _readable(line: str) -> str:

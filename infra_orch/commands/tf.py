@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -33,6 +34,7 @@ _READING = frozenset({
 """Commands that do nothing by the configuration, so that values in it may be unknown."""
 
 _SIGNALLED = 128
+_DESTROY = re.compile(r"--?destroy(=.*)?")
 
 
 def tf(project: Project, stack: str, unit: str, arguments: Sequence[str], options: RunOptions, console: Console) -> int:
@@ -60,8 +62,10 @@ def tf(project: Project, stack: str, unit: str, arguments: Sequence[str], option
                 f"{unit} waits for {', '.join(upstream.unknown)}, so terraform {name} is refused",
                 hint=f"infra-orch apply {stack} --unit {unit} --with-upstream",
             )
-        if work.unit.protect and (name == "destroy" or "-destroy" in arguments):
-            raise RefusedError(f"{unit} is protected", hint=f"take protect=True from it at {work.unit.where}")
+        if work.unit.protect and (name in ("apply", "destroy") or any(map(_DESTROY.fullmatch, arguments))):
+            # Nobody has looked at what this apply would replace.
+            hint = f"infra-orch apply {stack} --unit {unit} looks; or take protect=True from it at {work.unit.where}"
+            raise RefusedError(f"{unit} is protected, so terraform {name} is refused", hint=hint)
         try:
             former = state_is_elsewhere(work, run.context)
             ready = prepare(work, run.context, upstream, former=former)

@@ -145,8 +145,8 @@ def _version(program: tuple[str, ...]) -> tuple[Version, str]:
         answer = json.loads(out)
         return Version.parse(answer["terraform_version"]), str(answer.get("platform", ""))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        said = (err or out).decode(errors="replace").strip().splitlines()[:1]
+        said = (err or out).decode(errors="replace").strip().splitlines() or ["it printed nothing"]
         raise UnavailableError(
-            f'"{" ".join(argv)}" does not answer as Terraform does (exit code {code}): {said[0] if said else error}',
+            f'"{" ".join(argv)}" does not answer as Terraform does (exit code {code}): {said[0]}',
             hint="is it Terraform or OpenTofu? --engine chooses another",
         ) from error

@@ -30,7 +30,7 @@ REMOVED: tuple[tuple[str, str], ...] = (
     # Lets init record a provider's hash without the registry's word for it.
     (r"TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE", "lock files stay whole"),
     # Traces hold requests and answers in full, with every secret in them, and go to where output is kept.
-    (r"TF_LOG(_.*)?", "Terraform's traces hold secrets; use `infra-orch tf` to get one"),
+    (r"TF_LOG(_.*)?", "Terraform's traces hold secrets, and its output is kept"),
     # Writes state later than Terraform would by itself, so that a crash loses more of it.
     (r"TF_STATE_PERSIST_INTERVAL", "state is written as early as Terraform can"),
     # Lets every user of the machine talk to the provider, which holds the credentials.

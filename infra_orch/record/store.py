@@ -116,11 +116,11 @@ def commit_run(repository: Repository, records: Records, paths: Mapping[Path, by
     """
     waiting = [repository.root / path for path in repository.dirty([repository.relative(records.folder)])]
     ours = (records.folder, records.runs)
-    earlier = {
-        path: path.read_bytes()
-        for path in waiting
-        if path.parent in ours and path.suffix == ".json" and path.is_file() and path not in paths
-    }
+    left = [path for path in waiting if path.parent in ours and path.suffix == ".json" and path not in paths]
+    earlier: dict[Path, bytes | None] = {path: path.read_bytes() for path in left if path.is_file()}
+    if any(path.parent == records.runs for path in earlier):
+        # A record that is missing was taken away by that run; without one, somebody else did that.
+        earlier |= {path: None for path in left if path.parent == records.folder and not path.exists()}
     settled = {**earlier, **paths}
     return commit_paths(repository, {repository.relative(path): text for path, text in settled.items()}, message)
 

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
+from infra_orch.render.raw import laid_out, spliced
 from infra_orch.spec.values import (
     Block,
     EnvironmentValue,
@@ -62,9 +63,9 @@ def expression_text(value: Input | Raw, indent: int = 0) -> str:
     if isinstance(value, (int, float, Decimal)):
         return _number(value)
     if isinstance(value, str):
-        return _string(value)
+        return _text(value, indent)
     if is_opaque(value):
-        return _opaque(value)  # type: ignore[arg-type]
+        return _opaque(value, indent)  # type: ignore[arg-type]
     if isinstance(value, Mapping):
         return _map(value, indent)
     assert isinstance(value, Sequence), value
@@ -149,9 +150,9 @@ def _code(char: str) -> str:
     return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
-def _string(text: str, *, one_column: bool = False) -> str:
+def _string(text: str, indent: int = 0, *, one_column: bool = False) -> str:
     parts = [
-        _plain(part, one_column=one_column) if isinstance(part, str) else f"${{{_opaque(part)}}}"
+        _plain(part, one_column=one_column) if isinstance(part, str) else f"${{{_opaque(part, indent)}}}"
         for part in pieces(text)
     ]
     for number in range(len(parts) - 1):
@@ -161,11 +162,22 @@ def _string(text: str, *, one_column: bool = False) -> str:
     return f'"{"".join(parts)}"'
 
 
-def _opaque(value: Opaque) -> str:
+def _text(value: str, indent: int) -> str:
+    """A string; a reference that stands alone in one is no template, as `terraform fmt` has it."""
+    parts = pieces(value)
+    return _opaque(parts[0], indent) if len(parts) == 1 and not isinstance(parts[0], str) else _string(value, indent)
+
+
+def _opaque(value: Opaque, indent: int = 0) -> str:
     if isinstance(value, Expression):
-        text = "".join(part if isinstance(part, str) else _opaque(part) for part in pieces(value.text)).strip()
-        # HCL ends an expression where its line ends, but for one in brackets.
-        return f"(\n{text}\n)" if "\n" in text else text
+        parts, holes = [""], []
+        for piece in pieces(value.text):
+            if isinstance(piece, str):
+                parts[-1] += piece
+            else:
+                holes.append(_opaque(piece))
+                parts.append("")
+        return laid_out(spliced(parts, holes), indent)
     if isinstance(value, EnvironmentValue):
         return f"var.{VARIABLE_PREFIX}{value.name}"
     return reference_text(value)
@@ -179,6 +191,8 @@ def _number(value: float | Decimal) -> str:
 
 
 def _key(key: str) -> str:
+    if isinstance(key, Raw):
+        return str(key)
     name = _IDENTIFIER.fullmatch(key)
     if name and key not in _NOT_KEYS:
         return name[0]

@@ -69,7 +69,7 @@ def render_unit(checked: CheckedUnit, stack: CheckedStack, templates: Templates)
         "unit": {"name": unit.name, "module": unit.module, "tags": list(unit.tags), "formerly": unit.formerly},
         "source": _source(checked, stack.folder.project.root, rendered),
         "inputs": dict(unit.inputs),
-        "providers": {key: Raw(value) for key, value in sorted(unit.providers.items())},
+        "providers": _handed_on(checked),
         "backend": _backend(stack, unit.name, rendered),
         "required_providers": _required(checked),
         "provider_blocks": [_provider_block(provider) for provider in checked.providers],
@@ -135,6 +135,18 @@ def _required(checked: CheckedUnit) -> dict[str, Input]:
         if settled:
             required[provider.name] = settled
     return required
+
+
+def _handed_on(checked: CheckedUnit) -> dict[str, Raw]:
+    """The `providers` of the module call: what the unit chooses, and what its module declares and gets without that.
+
+    A call that names one hands on no other to what the module itself calls.
+    """
+    module, chosen = checked.module, dict(checked.unit.providers)
+    if chosen and module is not None:
+        mine = {provider.name for provider in checked.providers if not provider.alias}
+        chosen = {name: name for name in mine & module.required_providers.keys() & module.providers} | chosen
+    return {Raw(key): Raw(value) for key, value in sorted(chosen.items())}
 
 
 def _provider_block(provider: Provider) -> dict[str, Any]:

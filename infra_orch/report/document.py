@@ -22,6 +22,8 @@ def document(outcomes: Mapping[str, Outcome], facts: RunFacts, *, status: str, l
         "stack": facts.stack,
         "command": facts.command,
         "status": status,
+        "at": facts.at,
+        "by": facts.by,
         "duration_s": round(facts.duration, 2),
         "sandbox": facts.sandbox,
         "commit": facts.commit,

@@ -11,17 +11,27 @@ from infra_orch.run.outcome import Basis, Counts, Failure, Outcome, Status
 from infra_orch.run.plan import Preview, Selection, outputs_before, run_graph, skipped_task
 from infra_orch.run.prepare import UnitWork
 from infra_orch.run.tasks import run_task
-from infra_orch.run.unit import PLAN_FILE, REPLAN_FILE, Planned, apply_unit, plan_unit, saved_plan
+from infra_orch.run.unit import (
+    PLAN_FILE,
+    REPLAN_FILE,
+    Planned,
+    apply_unit,
+    plan_unit,
+    refuse_protected,
+    saved_plan,
+)
 from infra_orch.run.values import same_values
 
 
 @dataclass(frozen=True)
 class Consent:
     """What may be done beyond the preview. *unseen* is asked with a plan that the preview could not show or that
-    differs from it, and what is beyond; it says whether to go on. It may be called from several threads.
+    differs from it, and what is beyond; it says whether to go on. It may be called from several threads. *otherwise* is
+    the hint where it does not.
     """
 
     unseen: Callable[[Planned, list[str]], bool]
+    otherwise: str
 
 
 def apply(selection: Selection, context: RunContext, preview: Preview, consent: Consent) -> dict[str, Planned]:
@@ -99,15 +109,16 @@ def _replan(
         upstream: actual[upstream].outputs if upstream in actual else preview.outside.get(upstream, {})
         for upstream in work.unit.needs
     }
-    again = plan_unit(work, context, outputs, keep_as=REPLAN_FILE)
+    again = refuse_protected(
+        work, plan_unit(work, context, outputs, keep_as=REPLAN_FILE), known=name in context.stack.units
+    )
+    if again.outcome.status is Status.REFUSED:
+        return _not_done(again, again.outcome.failure, Status.REFUSED)
     if again.outcome.status is not Status.PLANNED:
         return again
     if again.upstream is None or again.upstream.holds_unknown:
         failure = Failure(f"still waits for {', '.join(again.outcome.unknown_inputs)}", kind="deferred")
-        return replace(again, outcome=replace(again.outcome, status=Status.DEFERRED, failure=failure))
-    if work.unit.protect and any(change.destroys for change in again.outcome.resources):
-        failure = Failure(f"{name} is protected, and its plan would now destroy something", kind="protected")
-        return replace(again, outcome=replace(again.outcome, status=Status.REFUSED, failure=failure))
+        return _not_done(again, failure, Status.DEFERRED)
     deferred = planned.outcome.status is Status.DEFERRED
     if deferred:
         beyond = [f"{change.address}: {' and '.join(change.actions)}" for change in again.outcome.resources]
@@ -115,20 +126,22 @@ def _replan(
         beyond = beyond_preview(saved_plan(context, name, PLAN_FILE), saved_plan(context, name, REPLAN_FILE))
     beyond = [context.redactor.text(line) for line in beyond]
     if beyond and not consent.unseen(again, beyond):
-        return _unseen(again, beyond, deferred=deferred)
+        return _unseen(again, beyond, consent.otherwise, deferred=deferred)
     return apply_unit(work, context, again, plan=REPLAN_FILE)
 
 
-def _unseen(again: Planned, beyond: list[str], *, deferred: bool) -> Planned:
+def _unseen(again: Planned, beyond: list[str], hint: str, *, deferred: bool) -> Planned:
     what = "its plan could not be shown before" if deferred else "its plan does more than the preview showed"
     failure = Failure(
         f"{what}: {beyond[0]}" + (f" (and {len(beyond) - 1} more)" if len(beyond) > 1 else ""),
         "\n".join(beyond),
-        "run the same command again to see it and say yes, or allow it beforehand with --allow-unseen",
+        hint,
         kind="unseen",
     )
-    status = Status.DEFERRED if deferred else Status.REFUSED
-    return replace(
-        again,
-        outcome=replace(again.outcome, status=status, failure=failure, resources=(), counts=Counts()),
-    )
+    return _not_done(again, failure, Status.DEFERRED if deferred else Status.REFUSED)
+
+
+def _not_done(again: Planned, failure: Failure | None, status: Status) -> Planned:
+    """*again*, of which nothing is done: after an apply, an outcome names what was done."""
+    outcome = replace(again.outcome, status=status, failure=failure, resources=(), counts=Counts())
+    return replace(again, outcome=outcome)

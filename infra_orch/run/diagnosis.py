@@ -116,7 +116,9 @@ def explain(text: str, *, step: str, subject: str, log: str, exit_code: int) -> 
         match = re.search(known.pattern, text, re.IGNORECASE | re.DOTALL)
         if match:
             facts = {name: " ".join((value or "?").split()) for name, value in match.groupdict().items()}
-            facts |= {"step": step, "subject": subject}
+            facts |= {"step": step, "subject": subject, "unit": subject.rpartition(" ")[2]}
+            facts["outputs"] = ", ".join(sorted(set(_IN_OUTPUT.findall(text)))) or '"…"'
+            text = _UNLOCKED.sub("", text)  # we never say -lock=false, and refuse it
             return Failure(known.summary.format(**facts), text, known.hint.format(**facts), log, known.kind)
     if exit_code < 0:
         hint = "something outside of it did that: a lack of memory, or somebody" if -exit_code == _KILLED else ""
@@ -138,6 +140,8 @@ _KILLED = 9
 _UNKNOWN = re.compile(
     r"known only after apply|cannot be determined until apply|until apply|not yet known|depends on resource attributes"
 )
+_IN_OUTPUT = re.compile(r'Output refers to sensitive values\s+on \S+ line \d+, in output ("[^"]+")')
+_UNLOCKED = re.compile(r"\n*Terraform acquires a state lock to protect the state.*?not recommended\.", re.DOTALL)
 _NEEDS_INIT = re.compile(
     r"Module not installed|Module source has changed|Required plugins are not installed|Backend initialization required"
     r"|Inconsistent dependency lock file|Module version requirements have changed|please run \"terraform init\"",
@@ -169,6 +173,12 @@ _KNOWN = (
         "locked",
         "the state is locked by {who} since {since} (lock {id})",
         "wait until that run has ended; if it is gone: infra-orch tf {subject} -- force-unlock {id}",
+    ),
+    _Known(
+        r"Saved plan is stale|plan file can no longer be applied because the state was changed",
+        "stale",
+        "somebody else changed the state after this was planned, so the plan was not applied",
+        "plan anew, and look at it again: run the same command (for a plan bundle: infra-orch plan … --out FILE first)",
     ),
     _Known(
         r"ExpiredToken|token.{0,40}expired|RequestExpired|credentials? (?:have|has) expired"
@@ -229,7 +239,7 @@ _KNOWN = (
         r"Output refers to sensitive values",
         "module",
         "an output holds a sensitive value and is not marked as sensitive",
-        'mark it in the module (sensitive = true), or stack.unit(…, sensitive_outputs=["…"])',
+        'mark it in the module (sensitive = true), or stack.unit("{unit}", …, sensitive_outputs=[{outputs}])',
     ),
     _Known(
         r"Unsupported Terraform Core version",
@@ -263,10 +273,18 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _block(diagnostic: Mapping[str, Any]) -> str:
+    """In which block of a file something is wrong, as `, in output "id"`, where Terraform says so."""
+    snippet = _mapping(diagnostic.get("snippet"))
+    header = re.match(r'(\w+(?: "[^"]*")+) \{', str(snippet.get("code", "")))  # where the block itself is meant
+    block = snippet.get("context") or (header[1] if header else "")
+    return f", in {block}" if block else ""
+
+
 def _diagnostic_text(diagnostic: Mapping[str, Any]) -> str:
     where = ""
     if span := diagnostic.get("range"):
-        where = f"\n  on {span.get('filename')} line {span.get('start', {}).get('line')}"
+        where = f"\n  on {span.get('filename')} line {span.get('start', {}).get('line')}{_block(diagnostic)}"
     if address := diagnostic.get("address"):
         where = f"\n  with {address}{where}"
     detail = f"\n\n{diagnostic['detail']}" if diagnostic.get("detail") else ""

@@ -18,7 +18,7 @@ from infra_orch.run.prepare import UnitWork
 from infra_orch.run.schedule import walk
 from infra_orch.run.tasks import run_task
 from infra_orch.run.terraform import StepError
-from infra_orch.run.unit import Planned, forget_plans, plan_unit
+from infra_orch.run.unit import Planned, forget_plans, plan_unit, refuse_protected
 from infra_orch.run.values import Output
 from infra_orch.spec.stack import Task
 
@@ -88,7 +88,7 @@ def _plan_unit(
             status = Status.CANCELLED if known.kind == "cancelled" else Status.FAILED
             return Planned(Outcome(name, status, failure=known, destroys_unit=work.destroy), {})
         values[upstream] = known
-    return _protected(work, plan_unit(work, context, values))
+    return refuse_protected(work, plan_unit(work, context, values), known=name in context.stack.units)
 
 
 def run_graph(
@@ -149,6 +149,8 @@ class OutsideOutputs:
 
     def outputs(self, name: str) -> Mapping[str, Output] | Failure:
         """The outputs of *name*; none where it was never applied; a failure where its state cannot be read."""
+        if name not in self._locks:
+            return Failure(f"{name}, whose outputs it reads, is neither in the spec nor known to have left it")
         with self._locks[name]:
             if name not in self._read:
                 try:
@@ -193,16 +195,3 @@ def skipped_task(name: str) -> Outcome:
     """The outcome of a task that a run from rendered files cannot run."""
     reason = Failure("a run from rendered files evaluates no Python, so it runs no task", kind="skipped")
     return Outcome(name, Status.SKIPPED, failure=reason, is_task=True)
-
-
-def _protected(work: UnitWork, planned: Planned) -> Planned:
-    doomed = [change.address for change in planned.outcome.resources if change.destroys]
-    if not work.unit.protect or not doomed:
-        return planned
-    failure = Failure(
-        f"{work.unit.name} is protected, and {doomed[0]} would be destroyed"
-        + (f" (and {len(doomed) - 1} more)" if len(doomed) > 1 else ""),
-        hint=f"take protect=True from it at {work.unit.where} if that is meant",
-        kind="protected",
-    )
-    return replace(planned, outcome=replace(planned.outcome, status=Status.REFUSED, failure=failure))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,10 @@ from infra_orch.run.terraform import StepError, invoke
 from infra_orch.run.values import UPSTREAM_FILE, Upstream
 
 SANDBOX_FILE = "infra_orch_sandbox_override.tf"
-_OURS = frozenset({"backend.tf", UPSTREAM_FILE, SANDBOX_FILE})
+ADOPT_FILE = "infra_orch_adopt.tf"
+_OURS = frozenset({"backend.tf", UPSTREAM_FILE, SANDBOX_FILE, ADOPT_FILE})
+_READ_BY_TERRAFORM = re.compile(r"\.(?:tf|tofu|tfvars)(?:\.json)?$")
+"""Whatever of these lies in a folder changes what is planned: `terraform.tfvars` and `*.auto.tfvars` unasked, too."""
 _INIT_MARK = ".infra-orch-init"
 
 
@@ -165,8 +169,8 @@ def _write_files(work: UnitWork, context: RunContext, folder: Path) -> None:
     elif not context.sandbox and context.keep_lock_files:
         # Whoever took the committed lock file away wants the providers to be chosen anew.
         (folder / LOCK_FILE).unlink(missing_ok=True)
-    for path in folder.glob("*.tf"):
-        if path.name not in {*wanted, *_OURS}:
+    for path in folder.iterdir():
+        if _READ_BY_TERRAFORM.search(path.name) and path.name not in {*wanted, *_OURS} and not path.is_dir():
             path.unlink()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -73,6 +74,7 @@ class _Routers:
         self._tasks = 0
         self._out: _Router | None = None
         self._err: _Router | None = None
+        self._saved: int | None = None
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -82,6 +84,8 @@ class _Routers:
                 # A thread that a task started is not known here: its text is seen, and stdout stays clean.
                 self._out, self._err = _Router(sys.stdout, sys.stderr), _Router(sys.stderr, sys.stderr)
                 sys.stdout, sys.stderr = self._out, self._err
+                # Programs that a task starts without us inherit the descriptor itself.
+                self._saved = _output_to_stderr()
             self._tasks += 1
         try:
             yield
@@ -94,11 +98,27 @@ class _Routers:
                         sys.stdout = self._out.behind
                     if sys.stderr is self._err:
                         sys.stderr = self._err.behind
+                    _output_back(self._saved)
 
     def route(self, lines: _Lines | None) -> None:
         for router in (self._out, self._err):
             if router:
                 router.route(lines)
+
+
+def _output_to_stderr() -> int | None:
+    """Have descriptor 1 lead to standard error. Returns a copy of what it was; None where it was closed."""
+    saved: int | None = None
+    with contextlib.suppress(OSError):
+        saved = os.dup(1)
+        os.dup2(2, 1)
+    return saved
+
+
+def _output_back(saved: int | None) -> None:
+    if saved is not None:
+        os.dup2(saved, 1)
+        os.close(saved)
 
 
 _ROUTERS = _Routers()

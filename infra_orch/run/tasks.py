@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import itertools
 import json
 import logging
 import signal
@@ -32,6 +34,8 @@ _GRACE_SECONDS = 5.0
 """How long a task whose time is up, and whose program was interrupted, may take to notice before that is killed."""
 
 _OURS = (str(Path(__file__).resolve().parents[1]), str(Path(tenacity.__file__).resolve().parent))
+_CARRIERS = (*_OURS, str(Path(concurrent.futures.__file__).parent), str(Path(json.__file__).parent))
+"""What an exception passes on its way here, besides the user's code."""
 
 
 def run_task(
@@ -65,7 +69,9 @@ def run_task(
         )
         outcome = _attempts(task, settled, context)
     with contextlib.suppress(OSError):
-        context.journal.write("end", durable=True, node=task.name, step="task", status=str(outcome.status))
+        facts = {"status": str(outcome.status), "result": outcome.result}
+        failed = outcome.failure.summary if outcome.failure else None
+        context.journal.write("end", durable=True, node=task.name, step="task", error=failed, **facts)
     redact_log(context, log_file)
     return replace(outcome, duration=time.monotonic() - began)
 
@@ -88,11 +94,13 @@ def _attempts(task: Task, settled: Context, context: RunContext) -> Outcome:
         # Whatever a task raises is its own failure, sys.exit() too.
         settled.log.exception("the task failed")
         if context.supervisor.stopping:
-            failure = Failure("stopped before it was done", context.redactor.text(str(error)), kind="cancelled")
+            failure = Failure("stopped before it was done", context.redactor.text(_whole(str(error))), kind="cancelled")
             return Outcome(task.name, Status.CANCELLED, failure=failure, is_task=True)
         summary = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}".rstrip(": ")
         text = context.redactor.text
-        failure = Failure(text(summary), text(_where_raised(error)), log=context.shown(settled.log_file), kind="task")
+        failure = Failure(
+            text(_whole(summary)), text(_whole(_where_raised(error))), log=context.shown(settled.log_file), kind="task"
+        )
         return Outcome(task.name, Status.FAILED, failure=failure, is_task=True)
 
 
@@ -150,9 +158,16 @@ def _programs(mine: Context) -> list[Running]:
 
 
 def _where_raised(error: BaseException) -> str:
-    """The traceback, less the frames that are ours."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_OURS)]
+    """The traceback from the user's own line on, less the frames that are ours."""
+    stack = traceback.extract_tb(error.__traceback__)
+    theirs = itertools.dropwhile(lambda frame: frame.filename.startswith(_CARRIERS), stack)
+    frames = [frame for frame in theirs if not frame.filename.startswith(_OURS)]
     return "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)]).rstrip()
+
+
+def _whole(text: str) -> str:
+    """*text* with what is no character, such as half of a file name that is not UTF-8, written out: it is recorded."""
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def _sleep(supervisor: Supervisor, seconds: float) -> None:
@@ -165,7 +180,13 @@ def _error(state: tenacity.RetryCallState) -> BaseException | None:
 
 
 def _plain(result: object) -> Any:
-    return json.loads(json.dumps(result, default=str))
+    """What a task returned, as JSON has it. Raises UserError where it has no such thing."""
+    try:
+        text = json.dumps(result, default=str, allow_nan=False, ensure_ascii=False)
+        text.encode("utf-8")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"what it returned cannot be recorded as JSON: {error}") from error
+    return json.loads(text)
 
 
 class _Redacting(logging.Formatter):

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from infra_orch.errors import InterruptedRun
 from infra_orch.files import write_atomically
-from infra_orch.process import Program
+from infra_orch.process import Program, birth
 from infra_orch.run.context import RunContext
 from infra_orch.run.diagnosis import DISK_FULL, Messages, explain, is_full, read_messages
 from infra_orch.run.outcome import Failure
@@ -80,10 +80,12 @@ def invoke(  # noqa: PLR0913 - a command has that many sides, and each caller sa
     variables: Mapping[str, str] | None = None,
     stdout: Path | None = None,
     changes_world: bool = False,
+    facts: Mapping[str, Any] | None = None,
 ) -> Invocation:
     """Run *argv* in *cwd* and wait for it. Its output goes to the log of *node* and *step*, or stdout to *stdout*.
 
-    *variables* are input variables. *changes_world* journals the attempt, on disk before it begins and after it ends.
+    *variables* are input variables. *changes_world* journals the attempt, on disk before it begins and after it ends;
+    *facts* are what its beginning says besides.
     Raises InterruptedRun where the run is stopping before it begins, and where it was stopped by that and changes
     nothing; OSError where its beginning cannot be journalled. Once it has run, nothing that fails here hides it.
     """
@@ -91,7 +93,7 @@ def invoke(  # noqa: PLR0913 - a command has that many sides, and each caller sa
     begin = _size(log)
     values = {f"TF_VAR_{name}": value for name, value in (variables or {}).items()}
     if changes_world:
-        context.journal.write("begin", durable=True, node=node, step=step, cwd=str(cwd), log=str(log))
+        context.journal.write("begin", durable=True, node=node, step=step, cwd=str(cwd), log=str(log), **(facts or {}))
     returncode = context.supervisor.run(
         Program(
             argv,
@@ -101,6 +103,7 @@ def invoke(  # noqa: PLR0913 - a command has that many sides, and each caller sa
             stdout=stdout or log,
             stderr=log if stdout else None,
             inherit=context.inherit,
+            started=lambda pid: _note_start(context, node, step, pid),
         )
     )
     if changes_world:
@@ -114,6 +117,12 @@ def invoke(  # noqa: PLR0913 - a command has that many sides, and each caller sa
     messages = read_messages(log, begin)
     redact_log(context, log)
     return Invocation(context, node, step, cwd, returncode, log, messages)
+
+
+def _note_start(context: RunContext, node: str, step: str, pid: int) -> None:
+    """Whoever finds this run dead wants to know what of it still runs."""
+    with contextlib.suppress(OSError):
+        context.journal.write("start", node=node, step=step, pid=pid, born=birth(pid))
 
 
 def printed(context: RunContext, node: str, step: str, argv: Sequence[str], cwd: Path) -> bytes:

@@ -17,6 +17,7 @@ from infra_orch.run.changes import PlanDocument, read_plan
 from infra_orch.run.context import RunContext
 from infra_orch.run.diagnosis import DISK_FULL, is_full, needs_init, waits_for_unknown, warning_texts
 from infra_orch.run.done import outcome_of
+from infra_orch.run.kept import outcome_json
 from infra_orch.run.outcome import Basis, Counts, Failure, Outcome, Status, count
 from infra_orch.run.outputs import outputs_after, outputs_of_state
 from infra_orch.run.prepare import Ready, UnitWork, initialise, prepare
@@ -77,6 +78,23 @@ def plan_unit(work: UnitWork, context: RunContext, outputs: Outputs, *, keep_as:
     return replace(planned, outcome=outcome, upstream=upstream)
 
 
+def refuse_protected(work: UnitWork, planned: Planned, *, known: bool) -> Planned:
+    """Return *planned*, refused where its unit is protected and it would destroy something. *known*: to the spec."""
+    doomed = [change.address for change in planned.outcome.resources if change.destroys]
+    if not work.unit.protect or not doomed:
+        return planned
+    name = work.unit.name
+    failure = Failure(
+        f"{name} is protected, and {doomed[0]} would be destroyed"
+        + (f" (and {len(doomed) - 1} more)" if len(doomed) > 1 else ""),
+        hint=f"take protect=True from it at {work.unit.where} if that is meant"
+        if known
+        else f"if that is meant, put {name} back into the spec without protect=True, apply that, and take it out again",
+        kind="protected",
+    )
+    return replace(planned, outcome=replace(planned.outcome, status=Status.REFUSED, failure=failure))
+
+
 def not_planned(work: UnitWork, upstream: Upstream, error: Exception) -> Planned:
     """What became of a unit whose plan *error* stood in the way of."""
     status = Status.CANCELLED if isinstance(error, InterruptedRun) else Status.FAILED
@@ -89,7 +107,8 @@ def apply_unit(work: UnitWork, context: RunContext, planned: Planned, *, plan: s
 
     Never raises for the unit's own failure. What an apply that failed half-way did is in its outcome.
     """
-    if planned.upstream is None or planned.upstream.holds_unknown:
+    # A destroy creates nothing, and so not the resource that stands for what is unknown either.
+    if planned.upstream is None or (planned.upstream.holds_unknown and not work.destroy):
         raise AssertionError("a plan that holds unknown values is never applied")
     began = time.monotonic()
     name = work.unit.name
@@ -106,18 +125,19 @@ def apply_unit(work: UnitWork, context: RunContext, planned: Planned, *, plan: s
             context.environment,
             variables=planned.variables,
             changes_world=True,
+            facts={"plan": outcome_json(planned.outcome), "state_moves": planned.state_moves},
         )
     except (InterruptedRun, UserError, OSError) as error:
         status = Status.CANCELLED if isinstance(error, InterruptedRun) else Status.FAILED
         nothing = replace(planned.outcome, status=status, failure=_of(error), resources=(), counts=Counts())
         settled = replace(planned, outcome=nothing)
     else:
-        settled = _applied(work, context, replace(planned, outcome=outcome_of(done, planned.outcome)), done)
+        settled = after_apply(work, context, replace(planned, outcome=outcome_of(done, planned.outcome)), done)
     duration = planned.outcome.duration + time.monotonic() - began
     return replace(settled, outcome=replace(settled.outcome, duration=duration, destroys_unit=work.destroy))
 
 
-def _applied(work: UnitWork, context: RunContext, applied: Planned, done: Invocation) -> Planned:
+def after_apply(work: UnitWork, context: RunContext, applied: Planned, done: Invocation) -> Planned:
     """See to what comes after an apply: the state's place, and the outputs that others wait for."""
     if applied.outcome.status is not Status.APPLIED:
         return _after_failure(work, context, applied)
@@ -174,7 +194,11 @@ def _plan(work: UnitWork, context: RunContext, ready: Ready, upstream: Upstream,
     if done.returncode not in (0, 2) and needs_init(done.text()):
         initialise(work, context, ready)
         done = _run_plan(work, context, ready, keep_as)
-    if done.returncode not in (0, 2) and upstream.unknown and waits_for_unknown(done.messages):
+    waits = done.returncode not in (0, 2) and bool(upstream.unknown) and waits_for_unknown(done.messages)
+    if waits and work.destroy:
+        # What exists goes by its state alone; it is the refresh before that which evaluates the rest.
+        done = _run_plan(work, context, ready, keep_as, refresh=False)
+    elif waits:
         failure = Failure(
             f"waits for {', '.join(upstream.unknown)}", done.text(), _DEFERRED, context.shown(done.log), "deferred"
         )
@@ -217,11 +241,11 @@ def _less_helper(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _run_plan(work: UnitWork, context: RunContext, ready: Ready, keep_as: str) -> Invocation:
+def _run_plan(work: UnitWork, context: RunContext, ready: Ready, keep_as: str, *, refresh: bool = True) -> Invocation:
     log = context.log(work.unit.name, "plan")
     context.progress.started(work.unit.name, "plan", log)
     log.unlink(missing_ok=True)
-    options = command.PlanOptions(destroy=work.destroy, lock_timeout=context.lock_timeout)
+    options = command.PlanOptions(destroy=work.destroy, refresh=refresh, lock_timeout=context.lock_timeout)
     argv = command.plan(context.engine, keep_as, options)
     return invoke(context, work.unit.name, "plan", argv, ready.folder, context.environment, variables=ready.variables)
 

@@ -61,6 +61,8 @@ def _hint(error: BaseException, folder: StackFolder) -> str:
     if isinstance(error, TypeError) and (match := _UNEXPECTED.search(str(error))):
         function = _CALLS.get(match[1])
         return nearest(match[2], inspect.signature(function).parameters) if function else ""
+    if isinstance(error, TypeError) and str(error) == "'Reference' object is not callable":
+        return 'it has no methods, as it has no value yet; Terraform computes: expression(f"upper({net.outputs.name})")'
     if isinstance(error, NameError) and error.name:
         return nearest(error.name, sys.modules["infra_orch"].__all__)
     return ""

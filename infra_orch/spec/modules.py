@@ -9,7 +9,7 @@ from infra_orch.errors import Problem, SpecError, Where, nearest
 from infra_orch.module.declaration import Module
 from infra_orch.module.read import read_module
 from infra_orch.project import StackFolder
-from infra_orch.spec.providers import VERSION_HINT, is_version
+from infra_orch.spec.providers import PASSWORD_IN_URL, VERSION_HINT, is_version
 from infra_orch.spec.sound import unplain
 from infra_orch.spec.source import Source, parse_source
 from infra_orch.spec.stack import Stack, Unit
@@ -35,6 +35,10 @@ def read_modules(stack: Stack, folder: StackFolder) -> tuple[Mapping[Unit, Modul
             found[unit] = ModuleOf(Source("remote", unit.module), None, broken=True)
             continue
         source = parse_source(unit.module, folder)
+        if PASSWORD_IN_URL.search(unit.module):
+            message = f'the password in module= of unit "{unit.name}" would be committed with the rendered files'
+            hint = "take it out, and let git have it: a credential helper, or ssh"
+            problems.append(Problem(message, unit.where, hint))
         problems += _version_problems(unit, source)
         if source.folder is not None and source not in read:
             try:

@@ -19,6 +19,7 @@ _ONE_VERSION = r"\s*(?:=|!=|>=|<=|>|<|~>)?\s*v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-
 _VERSION = re.compile(f"{_ONE_VERSION}(?:,{_ONE_VERSION})*")
 VERSION_HINT = 'a constraint as Terraform writes it: "~> 5.0", or ">= 5.1, < 6.0"'
 _SECRET = re.compile(r"(?:^|_)(?:password|passwd|secret|secret_key|access_key|token|private_key|api_key)$")
+PASSWORD_IN_URL = re.compile(r"[a-z0-9+]://[^\s/:@]*:[^\s/@]+@")
 _HASHICORP = "registry.terraform.io/"
 
 
@@ -43,10 +44,19 @@ def is_version(text: str) -> bool:
 
 
 def literal_secrets(configuration: Mapping[str, object]) -> Iterator[str]:
-    """Yield the names of arguments that are called like a secret and hold its text; values must be sound."""
+    """Yield the names of arguments that are called like a secret and hold its text, those of nested blocks too.
+
+    A password in a URL counts, whatever the argument is called. Tags and labels are for everybody to read.
+    """
     for name, value in configuration.items():
-        if _SECRET.search(name) and isinstance(value, str) and not any(unsound(value)) and any(literals(value)):
-            yield name
+        if isinstance(value, str):
+            plain = not any(unsound(value)) and any(literals(value))
+            if plain and (_SECRET.search(name) or PASSWORD_IN_URL.search(value)):
+                yield name
+        elif name not in ("tags", "labels") and not any(unsound(value)):
+            for item in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(item, Mapping):
+                    yield from (f"{name}.{inner}" for inner in literal_secrets(item))
 
 
 def declared_provider_problems(stack: Stack) -> Iterator[Problem]:
@@ -54,7 +64,7 @@ def declared_provider_problems(stack: Stack) -> Iterator[Problem]:
     addresses: dict[str, Provider] = {}
     first_of: dict[tuple[str, str], str] = {}
     for provider in stack.providers:
-        for part in filter(None, (provider.name, provider.alias)):
+        for part in (provider.name, *filter(None, (provider.alias,))):
             if not NAME.fullmatch(part):
                 yield Problem(f'"{part}" cannot be the name of a provider, or an alias', provider.where)
         if addresses.setdefault(provider.address, provider) is not provider:
@@ -127,7 +137,7 @@ def _argument_problems(provider: Provider) -> Iterator[Problem]:
         for why in unsound(value):
             yield Problem(f"argument {name} of {title}: {why}", provider.where)
     for name in literal_secrets(provider.configuration):
-        hint = f'{name}=env("…") reads it when Terraform runs'
+        hint = f'{name.rpartition(".")[2]}=env("…") reads it when Terraform runs'
         yield Problem(f"{name} of {title} would be committed with the rendered files", provider.where, hint)
 
 

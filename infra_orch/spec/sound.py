@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import re
+from collections import UserString
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import is_dataclass
 from decimal import Decimal
+from enum import Enum
 from os import PathLike
 from typing import Any
 
+from infra_orch.module.masking import BadSyntaxError, mask
 from infra_orch.spec.arguments import shown
 from infra_orch.spec.stack import Task, Unit
 from infra_orch.spec.token import NulCharacterError, TamperedReferenceError
@@ -18,6 +22,7 @@ from infra_orch.spec.values import Expression, Reference, is_opaque, pieces, tar
 _DEEPEST = 50
 _NUMBER_BITS = 512  # Source: go-cty keeps numbers with so many bits, and rounds what has more.
 _NUMBER_DIGITS = 150
+_WITH_TEXT = frozenset({"datetime", "ipaddress", "uuid"})  # told by their names, since to import them takes time
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -72,7 +77,7 @@ def _unsound(value: Any, path: str, depth: int) -> Iterator[str]:
             if why:
                 yield _at(path, f"the key {shown(key)}: {why}")
             yield from _unsound(item, f"{path}[{shown(key)}]", depth + 1)
-    elif isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
+    elif isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, UserString)):
         for number, item in enumerate(value):
             yield from _unsound(item, f"{path}[{number}]", depth + 1)
     elif why := _unsound_part(value):
@@ -88,7 +93,7 @@ def _unsound_part(value: Any) -> str | None:
     if isinstance(value, Reference):
         texts: Iterable[object] = target(value)[1]
     elif isinstance(value, Expression):
-        texts = (value.text,)
+        return _unsound_expression(value)
     elif value is None or is_opaque(value):
         return None
     else:
@@ -101,7 +106,7 @@ def _unsound_text(text: str) -> str | None:
         return "a string with a lone surrogate is not Unicode text"
     try:
         for piece in pieces(text):
-            if isinstance(piece, Expression) and (why := _unsound_text(piece.text)):
+            if isinstance(piece, Expression) and (why := _unsound_expression(piece)):
                 return why
     except TamperedReferenceError:
         return (
@@ -111,6 +116,17 @@ def _unsound_text(text: str) -> str | None:
     except NulCharacterError:
         return "a string with a NUL character (a reference that was cut leaves one) is no value that Terraform has"
     return None
+
+
+def _unsound_expression(value: Expression) -> str | None:
+    """Why the text of an expression is none: it would take in what is written behind it."""
+    why = _unsound_text(value.text)
+    if why is None:
+        try:
+            mask("".join(piece if isinstance(piece, str) else "_" for piece in pieces(value.text)).strip())
+        except BadSyntaxError as error:
+            return f"{value!r}: {error.message}"
+    return why
 
 
 def _unsound_number(value: float | Decimal) -> str | None:
@@ -126,16 +142,21 @@ def _unsound_number(value: float | Decimal) -> str | None:
 
 
 def _foreign(value: object) -> str:
-    mend = {
+    mend: Mapping[type | tuple[type, ...], str] = {
         Unit: "refer to one of its outputs: UNIT.outputs.NAME",
         Task: "a task has no outputs",
-        PathLike: "str(…) makes it text",
+        (PathLike, UserString): "str(…) makes text of it",
         AbstractSet: "sorted(…) makes a list of it, the same one each time",
         Iterator: "list(…) makes a list of it",
-        bytes: "decode it to text",
+        (bytes, bytearray): "decode it to text",
+        Enum: "its .value may have one",
     }
     hint = next((f"; {text}" for kind, text in mend.items() if isinstance(value, kind)), "")
-    return f"{shown(value)} is a {type(value).__name__}, which Terraform has no value for{hint}"
+    if type(value).__module__ in _WITH_TEXT:
+        hint = "; str(…) makes text of it"
+    elif not hint and is_dataclass(value) and not isinstance(value, type):
+        hint = "; dataclasses.asdict(…) makes a dict of it"
+    return f"{shown(value)} is of type {type(value).__name__}, which Terraform has no value for{hint}"
 
 
 def _at(path: str, why: str) -> str:

@@ -60,3 +60,28 @@ def test_a_file_that_is_no_terraform_by_content_still_counts(desk):
     desk.write({"modules/a/main.tf": "module {{{\n"})
     (desk.root / "modules/a/bytes.tf").write_bytes(b"\xff")
     assert set(sources(desk, "modules/a")) == {"modules/a/main.tf", "modules/a/bytes.tf"}
+
+
+def test_what_a_module_reads_outside_its_own_folder_counts(desk):
+    reads = """
+        locals {
+          users = jsondecode(file("${path.module}/../users.json"))
+          page  = templatefile("${ path.module }/../../pages/${var.page}.html", { price = "$1" })
+          all   = fileset("${path.module}/../../assets", "**")
+          own   = file("${path.module}/own.txt")
+          gone  = fileexists("${path.module}/../gone.txt")
+          every = fileset("${path.module}/../..", "stacks/**")
+        }
+    """
+    desk.write(
+        {"modules/a/main.tf": reads, "modules/a/own.txt": "", "modules/users.json": "[]", "modules/other.txt": ""}
+    )
+    desk.write({"pages/a.html": "", "pages/b.html": "", "assets/img/a.svg": "", "assets/.DS_Store": "", "README": ""})
+    assert set(sources(desk, "modules/a")) == {
+        "modules/a/main.tf",
+        "modules/a/own.txt",
+        "modules/users.json",
+        "pages/a.html",
+        "pages/b.html",
+        "assets/img/a.svg",
+    }

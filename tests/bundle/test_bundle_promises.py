@@ -7,7 +7,7 @@ import json
 import pytest
 
 # Its output is known when it is planned, and is not what the resource waits for: so `note` is planned with it. It comes
-# from outside the module's folder, where no digest looks, and is read again when `message` is planned again.
+# from a path that no digest looks at, and is read again when `message` is planned again.
 MESSAGE = """
     variable "id" {
       type = string
@@ -119,6 +119,10 @@ def test_a_deferred_unit_is_planned_at_last_and_not_applied_unseen(deferring, cl
         "keyed": "deferred",
     }
     assert set(states(there)) == {"network.tfstate", "web.tfstate"}
+    # The same command again would be refused: that bundle was applied.
+    hint = applied["units"]["keyed"]["error"]["hint"]
+    assert f"infra-orch plan dev --out {file}" in hint
+    assert "run the same command again" not in hint
 
 
 def test_a_deferred_unit_is_applied_where_that_was_allowed(deferring, clone, file, states):

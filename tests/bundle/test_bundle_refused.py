@@ -98,6 +98,17 @@ def test_an_edited_module_that_the_module_calls_refuses_it(one_unit, file):
     assert "modules/shared/main.tf has changed" in refused.err
 
 
+def test_an_edited_file_that_a_module_reads_from_elsewhere_refuses_it(one_unit, file, states):
+    module = one_unit.root / "modules/note/main.tf"
+    module.write_text(module.read_text().replace("input = var.text", 'input = file("${path.module}/../note.txt")'))
+    one_unit.write({"modules/note.txt": "one"})
+    assert one_unit.run("plan", "dev", "--out", file).code == 0
+    one_unit.write({"modules/note.txt": "two"})
+    refused = one_unit.run("apply", "dev", "--plan", file, "--auto-approve")
+    assert (refused.code, states(one_unit)) == (77, {})
+    assert "modules/note.txt has changed" in refused.err
+
+
 def test_an_edited_spec_refuses_it_before_its_python_is_run(one_unit, file):
     one_unit.run("plan", "dev", "--out", file)
     one_unit.write({"stacks/dev/stack.py": "raise RuntimeError('evaluated')\n"})

@@ -29,6 +29,18 @@ def test_a_file_that_does_not_fit_is_named_and_is_no_defect_of_ours(desk: Desk) 
     )
 
 
+def test_a_closed_standard_output_is_no_defect(desk: Desk) -> None:
+    desk.write({"stacks/dev/stack.py": ONE, "modules/one/main.tf": 'resource "terraform_data" "it" {}\n'})
+    command = ["sh", "-c", f"{sys.executable} -m infra_orch graph dev >&-"]
+    done = subprocess.run(command, cwd=desk.root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_number_of_units_at_once_means_one_for_each_core(desk: Desk) -> None:
+    desk.write({"stacks/dev/stack.py": ONE, "modules/one/main.tf": 'resource "terraform_data" "it" {}\n'})
+    assert desk.run("plan", "dev", "--parallelism", "0").code == 0
+
+
 def test_a_command_that_is_none_gets_the_nearest(desk: Desk) -> None:
     result = desk.run("aply", "dev")
     assert (result.code, "did you mean" in result.err.lower(), "apply" in result.err) == (64, True, True)

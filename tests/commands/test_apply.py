@@ -219,6 +219,7 @@ def test_a_unit_that_could_not_be_shown_is_left_alone_until_it_was(deferring: De
     first = deferring.run("apply", "dev", "--auto-approve", "--json")
     doc = document(first.out)
     assert (first.code, statuses(doc)) == (1, {"network": "applied", "web": "applied", "keyed": "deferred"})
+    assert doc["units"]["keyed"]["error"]["hint"].startswith("run the same command again")
     assert "keyed.tfstate" not in states(deferring)
     second = deferring.run("apply", "dev", "--auto-approve")
     assert second.code == 0
@@ -228,6 +229,20 @@ def test_a_unit_that_could_not_be_shown_is_left_alone_until_it_was(deferring: De
 def test_a_unit_that_could_not_be_shown_may_be_allowed_beforehand(deferring: Desk) -> None:
     result = deferring.run("apply", "dev", "--auto-approve", "--allow-unseen", "--json")
     assert (result.code, statuses(document(result.out))["keyed"]) == (0, "applied"), result.err
+
+
+def test_what_turns_out_to_destroy_what_is_protected_is_refused_in_the_middle_of_an_apply(deferring: Desk) -> None:
+    spec = deferring.root / "stacks/dev/stack.py"
+    spec.write_text(spec.read_text().replace('module="keyed",', 'module="keyed", protect=True,'))
+    assert deferring.run("apply", "dev", "--auto-approve", "--allow-unseen").code == 0
+    before = addresses(deferring, "keyed")
+    spec.write_text(spec.read_text().replace('{"name": "dev"}', '{"name": "new"}'))
+    result = deferring.run("apply", "dev", "--auto-approve", "--allow-unseen", "--json")
+    keyed = document(result.out)["units"]["keyed"]
+    assert (result.code, keyed["status"], keyed["resources"]) == (1, "refused", [])
+    assert keyed["error"]["summary"].startswith("keyed is protected, and module.keyed.terraform_data.")
+    assert "take protect=True from it at stacks/dev/stack.py:" in keyed["error"]["hint"]
+    assert addresses(deferring, "keyed") == before
 
 
 @pytest.mark.parametrize("json_wanted", [False, True])
@@ -348,3 +363,43 @@ def test_a_failed_apply_is_gone_on_with_by_the_next(failing: Desk) -> None:
         ("module.failing.terraform_data.half", ["delete", "create"]),
         ("module.failing.terraform_data.never", ["create"]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("extra.tf", 'resource "terraform_data" "extra" {}'),
+        ("extra_override.tf.json", '{"module": {"network": {"zones": ["z"]}}}'),
+        ("terraform.tfvars", 'env_NETWORK = "strayed"'),
+        ("x.auto.tfvars.json", '{"env_NETWORK": "strayed"}'),
+    ],
+)
+def test_what_lies_in_a_work_folder_by_accident_changes_no_plan(
+    two_units: Desk, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setenv("NETWORK", "meant")
+    spec = two_units.root / "stacks/dev/stack.py"
+    spec.write_text(
+        spec.read_text()
+        .replace('"dev"})', 'env("NETWORK")}, sensitive_outputs=["name"])')
+        .replace("import Stack", "import Stack, env")
+    )
+    assert two_units.run("apply", "dev", "--auto-approve", "--unit", "network").code == 0
+    (two_units.root / ".infra-orch/work/dev/network" / name).write_text(f"{text}\n")
+    result = two_units.run("plan", "dev", "--unit", "network", "--detailed-exitcode")
+    assert result.code == 0, result.out
+
+
+def test_in_a_fresh_clone_nothing_is_made_a_second_time_for_want_of_a_state(
+    two_units: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """States beside the stack are not in git."""
+    assert two_units.run("apply", "dev", "--auto-approve").code == 0
+    clone = two_units.root.parent / "clone"
+    two_units.git("clone", "--quiet", str(two_units.root), str(clone))
+    monkeypatch.chdir(clone)
+    refused = two_units.run("apply", "dev", "--auto-approve")
+    assert (refused.code, "network, web exist, says the record in git" in refused.err) == (77, True)
+    planned = two_units.run("plan", "dev")
+    assert (planned.code, "no state is in stacks/dev/state/" in planned.err) == (0, True)
+    assert two_units.run("destroy", "dev", "--auto-approve").code == 77

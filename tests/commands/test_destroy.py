@@ -140,6 +140,18 @@ def test_what_is_protected_is_not_replaced_by_an_apply_either(desk: Desk) -> Non
     )
 
 
+def test_what_is_protected_and_left_the_spec_says_how_to_let_it_go(desk: Desk) -> None:
+    layers(desk, "ground", "house", protected="house")
+    assert desk.run("apply", "dev", "--auto-approve").code == 0
+    layers(desk, "ground")
+    result = desk.run("apply", "dev", "--auto-approve", "--prune", "--json")
+    assert (result.code, gone(desk)) == (77, [])
+    hint = document(result.out)["units"]["house"]["error"]["hint"]
+    assert (
+        hint == "if that is meant, put house back into the spec without protect=True, apply that, and take it out again"
+    )
+
+
 def test_a_destroy_that_fails_leaves_what_it_stands_on(standing: Desk) -> None:
     # The note cannot be written where a folder is: the destroy of the house fails.
     (standing.root / "house.gone").mkdir()
@@ -153,8 +165,15 @@ def test_units_that_left_the_spec_are_said_to_be_left_over(standing: Desk) -> No
     layers(standing, "ground")
     result = standing.run("plan", "dev", "--json")
     assert (document(result.out)["left_over"], result.code) == (["house", "roof"], 0)
-    assert "--prune" in standing.run("apply", "dev", "--auto-approve").err
+    assert "still exist; --prune destroys them\n" in standing.run("apply", "dev", "--auto-approve").err
     assert gone(standing) == []
+
+
+def test_what_left_the_spec_is_not_pruned_by_a_run_of_some_units_which_says_so(standing: Desk) -> None:
+    layers(standing, "ground", "house")
+    result = standing.run("apply", "dev", "--auto-approve", "--prune", "--unit", "ground")
+    assert "roof left the spec and still exists; --prune destroys it in a run of the whole stack" in result.err
+    assert (result.code, gone(standing)) == (0, [])
 
 
 def test_units_that_left_the_spec_are_pruned_in_reverse_order_and_forgotten(standing: Desk) -> None:
@@ -228,3 +247,47 @@ def test_tasks_that_cannot_be_put_into_an_order_are_refused_before_anything_goes
     result = standing.run("destroy", "dev", "--auto-approve")
     assert (result.code, gone(standing)) == (65, [])
     assert "between has after=ground, of a destroy" in result.err
+
+
+def test_a_unit_is_not_destroyed_under_one_that_left_the_spec(standing: Desk) -> None:
+    layers(standing, "ground")
+    refused = standing.run("destroy", "dev", "--auto-approve", "--unit", "ground")
+    assert (refused.code, gone(standing)) == (77, [])
+    assert "house left the spec, still exists, and depends on what would be destroyed" in refused.err
+    assert "infra-orch apply dev --prune destroys it" in refused.err
+
+
+@pytest.mark.parametrize("command", [("apply", "--prune"), ("destroy",)])
+def test_units_that_know_one_by_its_former_name_go_in_their_turn(standing: Desk, command: tuple[str, ...]) -> None:
+    layers(standing, "base")
+    spec = standing.root / "stacks/dev/stack.py"
+    spec.write_text(spec.read_text().replace('module="layer"', 'module="layer", formerly="ground"'))
+    result = standing.run(command[0], "dev", "--auto-approve", *command[1:])
+    assert result.code == 0, result.err
+    order = ["roof", "house", "ground"]  # what is left of the one that was renamed is noted in its first file
+    assert gone(standing) == (order[:2] if command[0] == "apply" else order), result.err
+
+
+KEYED = """
+    variable "keys" {
+      type = set(string)
+    }
+
+    resource "terraform_data" "it" {
+      for_each = var.keys
+    }
+    """
+
+
+@pytest.mark.parametrize("module", ["layer", "keyed"])
+def test_a_unit_goes_though_what_it_reads_is_gone_already(desk: Desk, module: str) -> None:
+    inputs = (
+        '"keys": [ground.outputs.id]' if module == "keyed" else '"journal": "/dev/null", "below": ground.outputs.id'
+    )
+    layers(desk, "ground", extra=f'stack.unit("above", module="{module}", inputs={{{inputs}}})\n')
+    desk.write({"modules/keyed/main.tf": KEYED})
+    assert desk.run("apply", "dev", "--auto-approve", "--allow-unseen").code == 0
+    (desk.root / "stacks/dev/state/ground.tfstate").unlink()
+    result = desk.run("destroy", "dev", "--auto-approve", "--json", "--unit", "above")
+    assert (result.code, statuses(result.out)) == (0, {"above": "applied"}), result.err
+    assert json.loads((desk.root / "stacks/dev/state/above.tfstate").read_text())["resources"] == []

@@ -161,6 +161,17 @@ def test_a_nested_module_outside_the_modules_folder_has_to_be_committed_too(comm
     assert "common/main.tf is not what is committed" in refused.err
 
 
+def test_what_a_module_reads_outside_its_folder_has_to_be_committed_too(committed: Desk) -> None:
+    desk = committed.write({"modules/network/reads.tf": 'locals {\n  users = file("${path.module}/../users.txt")\n}\n'})
+    desk.write({"modules/users.txt": "ada\n"})
+    desk.commit()
+    assert desk.run("plan", "dev", "--from-rendered").code == 0
+    desk.write({"modules/users.txt": "mallory\n"})
+    refused = desk.run("plan", "dev", "--from-rendered")
+    assert refused.code == 77
+    assert "modules/users.txt is not what is committed" in refused.err
+
+
 def test_work_in_progress_elsewhere_is_in_nobodys_way(committed: Desk) -> None:
     committed.write({"README.md": "new\n", "modules/unused/main.tf": "# new\n", "stacks/other/stack.py": "# new\n"})
     (committed.root / "modules/network/.terraform").mkdir()

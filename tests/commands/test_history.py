@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,6 +68,8 @@ def test_history_for_a_person_has_a_line_for_each_run(lived: Desk, history: list
         assert run["run"] in line
         assert "Ada <ada@example.com>" in line
         assert run["recorded_in"][:8] in line
+    assert ["1 updated" in lines[0], "1 created" in lines[1]] == [True, True]
+    assert "0" not in re.sub(r"[^ ]*\d{2,}[^ ]*", "", lines[0]), "what did not happen is left out"
 
 
 def test_history_is_cut_where_that_is_wanted(lived: Desk) -> None:
@@ -81,7 +84,10 @@ def test_a_stack_without_a_run_says_how_to_make_one(desk: Desk) -> None:
 
 
 def test_the_last_run_is_shown_also_one_that_only_planned(lived: Desk) -> None:
-    assert lived.run("show", "last").out.startswith("plan dev: unchanged")
+    shown = lived.run("show", "last").out
+    assert shown.startswith("plan dev: unchanged")
+    assert "  who     Ada <ada@example.com>\n" in shown
+    assert "  when    20" in shown
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id(lived: Desk, history: list[dict[str, Any]]) -> None:
@@ -113,6 +119,22 @@ def test_the_log_of_a_unit_is_what_terraform_said(lived: Desk, history: list[dic
     log = lived.run("show", history[1]["run"], "web").out
     assert "Apply complete! Resources: 1 added, 0 changed, 0 destroyed." in log
     assert '{"@level"' not in log
+
+
+def test_logs_that_say_nothing_are_left_out(lived: Desk) -> None:
+    log = lived.run("show", "last", "web").out
+    assert re.findall(r"── (\w+)", log) == ["plan"]
+
+
+def test_a_program_is_told_what_became_of_a_unit(lived: Desk) -> None:
+    assert json.loads(lived.run("show", "last", "web", "--json").out)["status"] == "unchanged"
+
+
+def test_what_had_to_wait_for_a_failure_says_so_instead_of_logs(desk: Desk) -> None:
+    desk.write(spec("a") | {"modules/one/main.tf": f'{MODULE}\nresource "nothing_such" "it" {{\n}}\n'})
+    assert desk.run("apply", "team/dev", "--auto-approve").code == 1
+    shown = desk.run("show", "last", "smoke")
+    assert (shown.code, shown.out) == (0, "smoke was blocked: web failed\n")
 
 
 def test_the_log_of_a_task_is_what_it_printed(lived: Desk, history: list[dict[str, Any]]) -> None:

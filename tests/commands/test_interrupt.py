@@ -6,15 +6,16 @@ import contextlib
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import pytest
+from child_process import Child, at_work, until
 
 if TYPE_CHECKING:
     from conftest import Desk
@@ -70,70 +71,6 @@ def stack(desk: Desk, name: str, *, seconds: float) -> Desk:
     )
     desk.commit()
     return desk
-
-
-class Child:
-    """The command line as a process of its own, its output in files."""
-
-    def __init__(self, desk: Desk, *arguments: str, **more: str) -> None:
-        self.root = desk.root
-        self.out = desk.root.parent / f"out-{time.monotonic_ns()}"
-        self.err = self.out.with_suffix(".err")
-        with self.out.open("w") as out, self.err.open("w") as err:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "infra_orch", *arguments],
-                cwd=desk.root,
-                env={**os.environ, **more},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-            )
-
-    def wait(self) -> int:
-        return self.process.wait(60)
-
-    def document(self) -> dict[str, Any]:
-        return dict(json.loads(self.out.read_text()))
-
-    def statuses(self) -> dict[str, str]:
-        return {name: unit["status"] for name, unit in self.document()["units"].items()}
-
-
-@pytest.fixture
-def start(desk: Desk) -> Iterator[Callable[..., Child]]:
-    """Start the command line in the project; whatever is left of it in the end is killed."""
-    children: list[Child] = []
-
-    def begin(*arguments: str, **more: str) -> Child:
-        children.append(Child(desk, *arguments, **more))
-        return children[-1]
-
-    yield begin
-    for child in children:
-        child.process.kill()
-        child.process.wait()
-    for pid in at_work(desk.root):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def at_work(root: Path) -> list[int]:
-    """Processes whose working folder lies in the project, less this one."""
-    others = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and int(entry.name) != os.getpid())
-    return [int(entry.name) for entry in others if is_at_work(entry, root)]
-
-
-def is_at_work(entry: Path, root: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return (entry / "cwd").resolve().is_relative_to(root) and bool((entry / "cmdline").read_bytes())
-    return False
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited for {what}"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -257,21 +194,17 @@ def test_a_task_that_does_not_listen_is_left_behind_in_the_end(desk: Desk, start
     assert "slow: waiting for the task to end" in child.err.read_text()
 
 
-def test_terraform_outlives_a_killed_run_and_the_stack_stays_locked_until_it_ends(
-    desk: Desk, start: Callable[..., Child]
-) -> None:
+def test_what_a_killed_run_has_started_is_waited_for_and_shown(desk: Desk, start: Callable[..., Child]) -> None:
     stack(desk, "dev", seconds=4)
     child = start("apply", "dev", "--auto-approve")
     until((desk.root.parent / "dev.begun").exists, "the apply")
     child.process.kill()
     child.process.wait()
     (run,) = (path.name for path in (desk.root / ".infra-orch/runs").iterdir())
-    refused = desk.run("plan", "dev")
-    assert refused.code == 75
-    assert f"apply {run}" in refused.err
-    assert "is gone, but Terraform that it started has not ended yet" in refused.err
-    until(lambda: not at_work(desk.root), "Terraform's end")
-    plan = json.loads(desk.run("plan", "dev", "--json").out)
+    following = desk.run("plan", "dev", "--json")
+    assert f"apply {run} (pid {child.process.pid} on " in following.err
+    assert "is gone; waiting for what it started: slow: apply (pid " in following.err
+    plan = json.loads(following.out)
     assert {name: unit["status"] for name, unit in plan["units"].items()} == {"slow": "unchanged", "after": "planned"}
 
 
@@ -294,3 +227,65 @@ def test_runs_on_two_stacks_do_not_know_of_each_other(desk: Desk, start: Callabl
     subjects = desk.git("log", "--format=%s").splitlines()
     assert {"apply one: 4 created", "apply two: 4 created"} <= set(subjects)
     assert desk.git("status", "--porcelain") == ""
+
+
+SLOW_GIT = """#!/bin/sh
+case " $* " in *" update-ref "*) touch "{mark}"; sleep 1 ;; esac
+exec {git} "$@"
+"""
+
+
+def test_ctrl_c_while_it_commits_loses_neither_the_record_nor_the_commit(two_units: Desk, tmp_path: Path) -> None:
+    mark, git = tmp_path / "committing", tmp_path / "bin/git"
+    git.parent.mkdir()
+    git.write_text(SLOW_GIT.format(mark=mark, git=shutil.which("git")))
+    git.chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "infra_orch", "apply", "dev", "--auto-approve", "--json"],
+        cwd=two_units.root,
+        env={**os.environ, "PATH": f"{git.parent}:{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    until(mark.exists, "the commit")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all that is in the foreground
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert json.loads(out)["status"] == "applied"
+    assert two_units.git("log", "-1", "--format=%s").startswith("apply dev: ")
+    assert two_units.git("status", "--porcelain") == ""
+
+
+def test_a_stop_in_recover_leaves_what_is_owed(desk: Desk, start: Callable[..., Child]) -> None:
+    stack(desk, "dev", seconds=20)
+    child = start("apply", "dev", "--auto-approve")
+    until((desk.root.parent / "dev.begun").exists, "the apply")
+    child.kill_alone()
+    recovering = start("recover", "dev")
+    until(lambda: "waiting for what it started" in recovering.err.read_text(), "recover")
+    recovering.process.send_signal(signal.SIGTERM)
+    assert recovering.wait() == 130
+    for pid in at_work(desk.root):
+        os.kill(pid, signal.SIGKILL)
+    assert desk.run("recover", "dev").code == 0
+    assert "killed with 1 of 3 changes made" in desk.git("show", "HEAD:stacks/dev/record/slow.json")
+
+
+def test_a_recover_that_is_killed_itself_is_done_again(two_units: Desk, start: Callable[..., Child]) -> None:
+    git = two_units.root.parent / "bin/git"
+    git.parent.mkdir()
+    mark = two_units.root.parent / "committing"
+    git.write_text(SLOW_GIT.format(mark=mark, git=shutil.which("git")))
+    git.chmod(0o755)
+    slow = {"PATH": f"{git.parent}:{os.environ['PATH']}"}
+    for command in (["apply", "dev", "--auto-approve"], ["recover", "dev"]):
+        mark.unlink(missing_ok=True)
+        child = start(*command, **slow)
+        until(mark.exists, "the commit")
+        child.kill_alone()
+    until(lambda: not at_work(two_units.root), "the end of git")
+    assert two_units.run("recover", "dev").code == 0
+    assert two_units.git("status", "--porcelain") == ""
+    assert len(two_units.git("ls-files", "stacks/dev/record/runs").splitlines()) == 1
+    assert two_units.run("plan", "dev", "--detailed-exitcode").code == 0

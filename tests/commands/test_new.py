@@ -212,7 +212,12 @@ def test_a_name_that_no_stack_or_module_can_have_makes_nothing(made: Desk, kind:
     assert "cannot be" in done.err
 
 
-@pytest.mark.parametrize("name", ["dev/inner", "rendered", "team/record"])
+def test_a_stack_or_module_may_be_named_by_its_folder(made: Desk) -> None:
+    assert made.run("new", "stack", "stacks/prod").out == "made stacks/prod/stack.py\n"
+    assert made.run("new", "module", "modules/network").out.startswith("made modules/network/main.tf\n")
+
+
+@pytest.mark.parametrize("name", ["dev/inner", "rendered", "team/record", "stacks", "team/stacks/prod", "modules"])
 def test_a_stack_that_would_be_taken_for_part_of_another_is_refused(made: Desk, name: str) -> None:
     before = files_of(made.root)
     assert (made.run("new", "stack", name).code, files_of(made.root)) == (64, before)

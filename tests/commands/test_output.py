@@ -75,6 +75,11 @@ def test_a_script_gets_one_value_as_it_is(applied: Desk) -> None:
     assert json.loads(applied.run("output", "dev", "web", "map").out) == {"a": [1, True, None]}
 
 
+def test_a_program_gets_one_value_as_json(applied: Desk) -> None:
+    assert json.loads(applied.run("output", "dev", "web", "text", "--json").out).startswith("it's ")
+    assert json.loads(applied.run("output", "dev", "web", "map", "--json").out) == {"a": [1, True, None]}
+
+
 def test_what_is_sensitive_is_masked_unless_that_is_wanted(applied: Desk) -> None:
     assert "password = (sensitive)" in applied.run("output", "dev").out
     assert json.loads(applied.run("output", "dev", "--json").out)["units"]["web"]["password"]["value"] is None

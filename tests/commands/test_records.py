@@ -103,6 +103,29 @@ def test_without_commit_the_records_are_files_and_the_next_commit_takes_them_alo
     assert f"stacks/dev/record/runs/{first}.json" in committed(one)
 
 
+def test_records_that_a_run_without_commit_took_away_go_with_the_next_commit(one: Desk) -> None:
+    spec = one.root / "stacks/dev/stack.py"
+    before = spec.read_text()
+    spec.write_text(f'{before}stack.unit("gone", module="one")\n')
+    assert apply(one).code == 0
+    spec.write_text(before)
+    assert apply(one, "--prune", "--no-commit").code == 0
+    assert "stacks/dev/record/gone.json" in one.git("ls-files")
+    one.write({"modules/one/main.tf": ONE.replace('"a"', '"another"')})
+    assert apply(one).code == 0
+    assert "stacks/dev/record/gone.json" not in one.git("ls-files")
+
+
+def test_a_record_that_somebody_took_away_is_not_missing_in_a_commit_of_ours(one: Desk) -> None:
+    spec = one.root / "stacks/dev/stack.py"
+    spec.write_text(f'{spec.read_text()}stack.unit("other", module="one")\n')
+    assert apply(one).code == 0
+    (one.root / "stacks/dev/record/other.json").unlink()
+    spec.write_text(spec.read_text().replace('"web", module="one"', '"web", module="one", inputs={"text": "b"}'))
+    assert apply(one, "--unit", "web").code == 0
+    assert "stacks/dev/record/other.json" in one.git("ls-files")
+
+
 def test_on_a_detached_head_it_says_how_to_keep_the_commit(one: Desk) -> None:
     one.git("checkout", "--quiet", "--detach")
     before = one.git("rev-parse", "HEAD")

@@ -79,11 +79,20 @@ def test_a_unit_that_is_not_there_is_said_with_the_nearest(two_units: Desk) -> N
     assert (result.code, 'did you mean "network"?' in result.err) == (64, True)
 
 
-def test_a_protected_unit_is_not_destroyed_this_way_either(two_units: Desk) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("destroy", "-auto-approve"),
+        ("apply", "--destroy", "-auto-approve"),
+        ("apply", "-auto-approve", "-replace=module.network.terraform_data.network"),
+        ("plan", "-destroy=true", "-out=x"),
+    ],
+)
+def test_a_protected_unit_is_not_destroyed_this_way_either(two_units: Desk, arguments: tuple[str, ...]) -> None:
     spec = two_units.root / "stacks/dev/stack.py"
     spec.write_text(spec.read_text().replace('module="network",', 'module="network", protect=True,'))
     two_units.run("apply", "dev", "--auto-approve", "--unit", "network")
-    assert two_units.run("tf", "dev", "network", "--", "destroy", "-auto-approve").code == 77
+    assert two_units.run("tf", "dev", "network", "--", *arguments).code == 77
 
 
 def test_an_init_by_hand_does_not_turn_later_runs_to_another_state(two_units: Desk) -> None:

@@ -547,6 +547,21 @@ def test_a_git_that_hangs_is_given_up(
     assert (git("log", "--format=%s"), left_in_git_folder(repo)) == ("first", [])
 
 
+def test_an_edit_as_old_as_the_index_is_seen_afterwards_too(repo: Repository, git: Git) -> None:
+    """Git looks into a file itself where the index is not younger than what it says of that file."""
+    git("config", "core.checkStat", "minimal")
+    git("config", "core.trustCtime", "false")
+    second = 1_700_000_000
+    mine, entries = repo.root / "mine.txt", repo.root / ".git/index"
+    os.utime(mine, (second, second))
+    git("update-index", "--refresh")
+    os.utime(entries, (second, second))
+    mine.write_bytes(b"MINE\n")
+    os.utime(mine, (second, second))
+    record(repo, {RECORD: b"new\n"})
+    assert status(git) == [" M mine.txt"]
+
+
 def test_without_the_lock_of_the_index_the_commit_is_made_and_the_next_run_mends_the_index(
     repo: Repository, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,34 @@ def test_a_unit_chooses_the_provider_that_its_module_gets(everything, render) ->
     assert "eu-west-1" not in files["remote/providers.tf"]
 
 
+def test_a_module_that_gets_an_alias_gets_the_provider_without_one_too(desk, render) -> None:
+    wants = 'source = "hashicorp/aws"\n      configuration_aliases = [aws.replica, aws.main]'
+    desk.write(
+        {
+            "modules/two/main.tf": f"""
+                terraform {{
+                  required_providers {{
+                    aws = {{
+                      {wants}
+                    }}
+                  }}
+                }}
+
+                data "aws_region" "it" {{
+                }}
+            """,
+            "stacks/dev/stack.py": """
+                from infra_orch import Provider, Stack
+
+                stack = Stack("dev", providers=[Provider("aws"), Provider("aws", alias="us")])
+                stack.unit("x", module="two", providers={"aws.replica": "aws.us", "aws.main": "aws"})
+            """,
+        }
+    )
+    handed_on = "  providers = {\n    aws         = aws\n    aws.main    = aws\n    aws.replica = aws.us\n  }\n"
+    assert handed_on in render(desk, "dev").files["x/main.tf"]
+
+
 def test_what_is_sensitive_in_the_module_is_so_in_its_root(everything, render) -> None:
     files = render(everything, "prod").files
     assert 'output "password" {\n  value     = module.web.password\n  sensitive = true\n}' in files["web/outputs.tf"]

@@ -222,6 +222,11 @@ SAID = {
         "version",
         "the engine's version is not one that the module accepts",
     ),
+    "a state that moved on": (
+        "Error: Saved plan is stale\n\nThe given plan file can no longer be applied because the state was changed",
+        "stale",
+        "somebody else changed the state after this was planned, so the plan was not applied",
+    ),
     "something else": ("Error: Invalid index\n\n  on main.tf line 3\n\nThe given key.", "failed", "Invalid index"),
     "several": ("Error: First\n\nof all\n\nError: Second\n\nof all", "failed", "First (and 1 more)"),
     "a broken line": ("Error: A sentence that\nis broken\n\nWhy.", "failed", "A sentence that is broken"),
@@ -234,6 +239,28 @@ def test_what_terraform_says_is_understood(name: str) -> None:
     text, kind, summary = SAID[name]
     found = explain(text, step="apply", subject="dev web", log="x.log", exit_code=1)
     assert (found.kind, found.summary, found.log) == (kind, summary, "x.log")
+
+
+def test_what_terraform_says_of_locks_does_not_invite_to_do_without() -> None:
+    text = (
+        "Error: Error acquiring the state lock\n\nLock Info:\n  ID:        5-6\n  Who:       ada@desk\n\n\n"
+        "Terraform acquires a state lock to protect the state from being written\nby multiple users at the same time. "
+        'For most commands, you can disable locking with the "-lock=false"\nflag, but this is not recommended.'
+    )
+    found = explain(text, step="plan", subject="dev web", log="x.log", exit_code=1)
+    assert found.detail.endswith("Who:       ada@desk")
+    assert "-lock=false" not in found.detail
+
+
+def test_sensitive_values_that_an_output_tells_are_mended_by_a_line_that_is_given(one: Desk) -> None:
+    secret = 'variable "s" {\n  default   = "x"\n  sensitive = true\n}\noutput "%s" {\n  value = var.s\n}\n'
+    one.write({"modules/one/main.tf": secret % "url" + 'output "port" {\n  value = "${var.s}1"\n}\n'})
+    error = failure(one, "plan", "dev")
+    assert error["summary"] == "an output holds a sensitive value and is not marked as sensitive"
+    assert error["hint"].endswith('stack.unit("web", …, sensitive_outputs=["port", "url"])')
+    spec = one.root / "stacks/dev/stack.py"
+    spec.write_text(spec.read_text().replace('module="one"', 'module="one", sensitive_outputs=["port", "url"]'))
+    assert one.run("plan", "dev").code == 0
 
 
 def test_text_in_boxes_is_read_without_them(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import textwrap
 import time
 from pathlib import Path
@@ -134,7 +136,7 @@ def test_the_traceback_is_in_the_log_and_begins_at_the_users_own_line(desk: Desk
     with_tasks(desk, "@stack.task\ndef broken(context):\n    raise ValueError('no luck')\n")
     result = desk.run("apply", "dev", "--auto-approve")
     assert "raise ValueError('no luck')" in result.err
-    assert "tasks.py" not in result.err
+    assert result.err.count("File ") == 1
     assert "ValueError: no luck" in log_of(desk, "broken")
 
 
@@ -174,6 +176,23 @@ def test_prints_go_to_the_log_and_standard_output_stays_pure(desk: Desk) -> None
     assert "number 7" in log
     assert "from the other" not in log
     assert "from a thread" in result.err
+
+
+def test_a_program_that_a_task_starts_by_itself_does_not_print_into_the_document(desk: Desk) -> None:
+    with_tasks(
+        desk,
+        """
+        import subprocess
+
+        @stack.task
+        def checks(context):
+            return subprocess.run(["echo", "all is well"]).returncode
+        """,
+    )
+    argv = [sys.executable, "-m", "infra_orch", "apply", "dev", "--auto-approve", "--json"]
+    printed = subprocess.run(argv, cwd=desk.root, capture_output=True, text=True, check=True)
+    assert json.loads(printed.stdout)["tasks"]["checks"]["result"] == 0
+    assert "all is well" in printed.stderr
 
 
 def test_a_task_is_tried_again_with_longer_and_longer_pauses(desk: Desk) -> None:
@@ -283,10 +302,35 @@ def test_a_result_is_recorded_as_json_has_it_and_without_secrets(desk: Desk, mon
     }
 
 
-def test_a_result_that_is_no_json_fails_the_task(desk: Desk) -> None:
-    with_tasks(desk, "@stack.task\ndef loop(context):\n    it = []\n    it.append(it)\n    return it\n")
-    _, tasks, _ = applied(desk)
-    assert "Circular reference" in tasks["loop"]["error"]["summary"]
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        ("it = []; it.append(it)", "Circular reference"),
+        ("it = {(1, 2): 3}", "keys must be"),
+        ("it = float('nan')", "not JSON compliant"),
+        ("it = b'caf\\xe9.txt'.decode(errors='surrogateescape')", "surrogates not allowed"),
+    ],
+)
+def test_a_result_that_is_no_json_fails_the_task(desk: Desk, made: str, why: str) -> None:
+    with_tasks(desk, f"@stack.task\ndef returns(context):\n    {made}\n    return it\n")
+    _, tasks, err = applied(desk)
+    assert tasks["returns"]["error"]["summary"].startswith("what it returned cannot be recorded as JSON: ")
+    assert why in tasks["returns"]["error"]["summary"]
+    assert "File " not in err, "nothing of it was the user's line"
+
+
+def test_an_error_that_quotes_a_file_name_which_is_no_utf_8_is_recorded(desk: Desk) -> None:
+    with_tasks(
+        desk,
+        r"""
+        @stack.task
+        def reads(context):
+            raise OSError(b"no caf\xe9.txt".decode(errors="surrogateescape"))
+    """,
+    )
+    code, tasks, _ = applied(desk)
+    assert (code, tasks["reads"]["error"]["summary"]) == (1, "OSError: no caf\\udce9.txt")
+    assert desk.git("log", "-1", "--format=%s").startswith("apply dev")
 
 
 def test_tasks_run_where_they_were_declared_to_be(desk: Desk) -> None:

@@ -166,6 +166,7 @@ def test_what_a_stack_file_prints_does_not_reach_standard_output(desk, capsys) -
         (RIGHT + "u = stack.unit('x', module='m')\nu.outputs.ids[0:2]\n", "can be indexed by a number or a key", 4, ""),
         (RIGHT + "u = stack.unit('x', module='m')\nf'{u.outputs.n:>8}'\n", 'cannot be formatted with ":>8"', 4, ""),
         (RIGHT + "u = stack.unit('x', module='m')\nu.outputs.n = 3\n", "cannot be changed", 4, ""),
+        (RIGHT + "u = stack.unit('x', module='m')\nu.outputs.id.upper()\n", "'Reference' object is not callable", 4, "expression("),
         (RIGHT + "@stack.task\ndef t(context): pass\nt.outputs\n", "AttributeError: 'Task' object has no attribute 'outputs'", 5, ""),
         (b"x = 1\0\n", "null bytes", 0, ""),
         (b"x = '\xff'\n", "unicode error", 1, ""),
@@ -210,7 +211,7 @@ def test_a_folder_in_the_place_of_a_stack_file_is_said(desk) -> None:
     done = desk.run("validate", "dev")
     assert (done.code, done.err) == (
         65,
-        "error: stacks/dev/stack.py: stacks/dev/stack.py cannot be read: Is a directory\n",
+        "error: stacks/dev/stack.py cannot be read: Is a directory\n",
     )
 
 

@@ -96,6 +96,10 @@ def test_a_provider_that_refers_to_nothing_is_shown_at_its_own_line(bench) -> No
         ('Provider("aws", region={"x"})', "", 'argument region of provider "aws": ', ""),
         ('Provider("aws", configuration={"a b": 1})', "", '"a b" of provider "aws" is not the name of an argument', ""),
         ('Provider("aws", secret_key="hunter2")', "", 'secret_key of provider "aws" would be committed', 'env("…")'),
+        ('Provider("")', "", '"" cannot be the name of a provider', ""),
+        ('Provider("aws", assume_role_with_web_identity={"web_identity_token": "hunter2"})', "", "assume_role_with_web_identity.web_identity_token of", 'web_identity_token=env("…")'),
+        ('Provider("x", auth=[{"tags": {"token": "for all"}}, {"token": "hunter2"}])', "", 'auth.token of provider "x" would be committed', 'env("…")'),
+        ('Provider("x", url="https://me:hunter2@example.com/")', "", 'url of provider "x" would be committed', 'env("…")'),
         (EU, 'providers={"aws": "aws.us"}', 'chooses the provider "aws.us", which the stack does not declare', "did you mean"),
         (f'{EU}, Provider("random")', 'providers={"aws": "random"}', 'gives "random" to the module\'s "aws": two different providers', ""),
         (EU, 'providers={"aws {}": "aws"}', '"aws {}" is no provider of a module', ""),
@@ -153,7 +157,11 @@ def test_one_provider_may_be_named_in_several_ways(bench, same: str) -> None:
         ('Backend("gcs", bucket="b", prefix={"x"})', 'argument prefix of backend "gcs": '),
         ('Backend("g cs", prefix="{unit}")', '"g cs" is not a type of backend'),
         ('Backend("gcs", **{"a b": "{unit}"})', '"a b" of backend "gcs" is not the name of an argument'),
-        ('Backend("local", path="x.tfstate")', 'units "a" and "b" would share one state'),
+        ('Backend("local", path="/x.tfstate")', 'units "a" and "b" would share one state'),
+        ('Backend("local", path="{unit}.tfstate")', "where an absolute one is wanted"),
+        ('Backend("local", workspace_dir="/{unit}")', 'backend "local" lacks a path'),
+        ('Backend("inmem", x="{unit}")', '"inmem" is not a type of backend'),
+        ('Backend("pg", conn_str="postgres://me:hunter2@db/{unit}")', 'conn_str of backend "pg" would be committed'),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_backend_is_said(bench, backend: str, message: str) -> None:

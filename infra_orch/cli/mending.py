@@ -1,0 +1,60 @@
+"""The commands that mend what a run that died left behind: recover and unlock."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from infra_orch.cli import completion
+from infra_orch.cli import options as o
+from infra_orch.cli.here import project_here
+from infra_orch.console import Console
+
+
+def recover(
+    stack: o.Stack,
+    sandbox: o.Sandbox = False,
+    auto_approve: o.AutoApprove = False,
+    without_adopting: Annotated[
+        bool,
+        typer.Option(
+            "--without-adopting",
+            help="Leave what was created and is in no state where it is, and go on.",
+            envvar="INFRA_ORCH_WITHOUT_ADOPTING",
+        ),
+    ] = False,
+    engine: o.Engine = None,
+) -> int:
+    """See to the end of runs that died: records, what is in no state, locks."""
+    from infra_orch.commands.options import RunOptions
+    from infra_orch.commands.recover import recover as command
+
+    options = RunOptions(sandbox=sandbox, auto_approve=auto_approve)
+    return command(project_here(engine=engine), stack, options, Console(), without_adopting=without_adopting)
+
+
+def unlock(
+    stack: o.Stack,
+    unit: Annotated[
+        str | None,
+        typer.Argument(metavar="[UNIT]", help="Only this unit.", autocompletion=completion.units),
+    ] = None,
+    sandbox: o.Sandbox = False,
+    auto_approve: o.AutoApprove = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Also locks of which nobody here knows whether their holder lives.",
+            envvar="INFRA_ORCH_FORCE",
+        ),
+    ] = False,
+    engine: o.Engine = None,
+) -> int:
+    """Say whose the state locks are; give back those whose holder is gone."""
+    from infra_orch.commands.options import RunOptions
+    from infra_orch.commands.unlock import unlock as command
+
+    options = RunOptions(sandbox=sandbox, auto_approve=auto_approve)
+    return command(project_here(engine=engine), stack, unit, options, Console(), force=force)

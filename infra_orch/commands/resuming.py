@@ -1,0 +1,97 @@
+"""`apply --resume RUN`: go on with what a run that died, or was stopped, had shown and not done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from infra_orch.commands.options import RunOptions
+from infra_orch.commands.selecting import Wanted
+from infra_orch.commands.session import Session
+from infra_orch.errors import UsageError
+from infra_orch.recovery.intent import Intent, plan_digests, read_intent
+from infra_orch.run.outcome import Status
+from infra_orch.run.plan import Preview
+
+_TO_DO = (Status.PLANNED, Status.DEFERRED)
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What is left of a run: the names of units and tasks, and digests of the plans that were consented to, by unit."""
+
+    run_id: str
+    names: frozenset[str]
+    digests: Mapping[str, str]
+
+    def asked_before(self, shown: Preview, run: Session) -> bool:
+        """Whether every plan is, change by change, one that was shown and consented to in that run."""
+        now = plan_digests(shown, run.context)
+        doing = {name for name, outcome in shown.outcomes.items() if outcome.status in _TO_DO and not outcome.is_task}
+        return doing <= now.keys() and all(now[name] == self.digests.get(name) for name in doing)
+
+
+def resumed(run: Session, wanted: str) -> Resumed:
+    """Return what is left of the run *wanted* (an id, the beginning of one, or `last`).
+
+    Raises UsageError where no apply of this stack is called so, or everything in it was done.
+    """
+    run_id, intent = _intent(run, wanted)
+    if intent.facts.command != "apply":
+        raise UsageError(
+            f"run {run_id} is a destroy", hint=f"infra-orch destroy {run.context.stack.folder.name} goes on with it"
+        )
+    done = _statuses(run, run_id)
+    names = frozenset(
+        name
+        for name, outcome in intent.nodes.items()
+        if outcome.status in _TO_DO and done.get(name) not in ("applied", "unchanged")
+    )
+    left = names & run.context.stack.graph.upstream.keys()
+    if not left:
+        raise UsageError(f"nothing is left to do of run {run_id}", hint="infra-orch history STACK lists the runs")
+    return Resumed(run_id, left, intent.digests)
+
+
+def narrowed(options: RunOptions, left: Resumed) -> RunOptions:
+    """Return *options* for what is left of a run alone."""
+    return replace(options, wanted=Wanted(nodes=left.names))
+
+
+def _intent(run: Session, wanted: str) -> tuple[str, Intent]:
+    stack = run.context.stack.folder
+    found: dict[str, Intent] = {}
+    for path in sorted((stack.project.scratch / "runs").glob("*/intent.json"), reverse=True):
+        if wanted != "last" and not path.parent.name.startswith(wanted):
+            continue
+        if _stack_of(path.read_text(encoding="utf-8")) != (run.context.stack.name, run.sandbox):
+            continue
+        if intent := read_intent(path.parent, stack):
+            found[path.parent.name] = intent
+            if wanted == "last":
+                break
+    if len(found) == 1:
+        return next(iter(found.items()))
+    if found:
+        raise UsageError(f'"{wanted}" could be {", ".join(sorted(found))}', hint="give more of its id")
+    raise UsageError(
+        f'no apply of {stack.name} that "{wanted}" names began here', hint=f"infra-orch history {stack.name} lists them"
+    )
+
+
+def _stack_of(text: str) -> tuple[str, bool] | None:
+    try:
+        facts = json.loads(text)["facts"]
+        return str(facts["stack"]), bool(facts["sandbox"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _statuses(run: Session, run_id: str) -> dict[str, str]:
+    """What became of the nodes of a run, by name; nothing where that is not known."""
+    try:
+        document = json.loads((run.context.run_folder.parent / run_id / "run.json").read_text(encoding="utf-8"))
+        return {name: str(node["status"]) for name, node in {**document["units"], **document["tasks"]}.items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
