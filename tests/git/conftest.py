@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from git_records import RECORD, Git, write
 
-Git = Callable[..., str]
+from infra_orch.git.repository import Repository
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +46,12 @@ def git(root: Path) -> Git:
         return done.stdout.removesuffix("\n")
 
     return run
+
+
+@pytest.fixture
+def repo(root: Path, git: Git) -> Repository:
+    """A repository with a commit that holds an old record of ours and a file of the user's."""
+    write(root, {RECORD: b"old\n", "mine.txt": b"mine\n"})
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "first")
+    return Repository(root)
