@@ -3,7 +3,9 @@
 from infra_orch import Provider, S3Backend, Stack
 """
 
+from infra_orch import _isolation  # noqa: F401  before anything else is imported
 from infra_orch._version import __version__
+from infra_orch.spec.credentials import Credentials
 from infra_orch.spec.provider import Backend, LocalBackend, Provider, S3Backend
 from infra_orch.spec.stack import Stack, Task, TaskContext, Unit
 from infra_orch.spec.values import (
@@ -21,6 +23,7 @@ from infra_orch.spec.values import (
 __all__ = [
     "Backend",
     "Block",
+    "Credentials",
     "EnvironmentValue",
     "Expression",
     "Input",

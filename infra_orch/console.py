@@ -16,7 +16,7 @@ from typing import TextIO
 
 from infra_orch.errors import Problem, UserError
 from infra_orch.report.screen import View
-from infra_orch.report.style import Style, safe
+from infra_orch.report.style import Style, safe, safe_in_colour
 
 _POLL_SECONDS = 0.2
 
@@ -66,10 +66,16 @@ class Console:
         Raises UserError where it cannot be written; a reader that went away ends nothing of ours.
         """
         if not self.json:
-            self.document(_text(lines))
+            self._print(safe_in_colour(_text(lines)))
 
     def document(self, text: str) -> None:
-        """Print the document that --json asked for. Raises UserError where it cannot be written."""
+        """Print the document that --json asked for, or a value as it is: on a terminal what can be seen of it.
+
+        Raises UserError where it cannot be written.
+        """
+        self._print(safe(text) if self.out.isatty() else text)
+
+    def _print(self, text: str) -> None:
         with self.still():
             error = _write(self.out, text)
         if error and error.errno not in _READER_GONE:
@@ -77,7 +83,7 @@ class Console:
 
     def note(self, lines: str | Iterable[str]) -> None:
         """Print progress or a message. Never raises: a run goes on where nobody can be told of it."""
-        text = _text(lines)
+        text = safe_in_colour(_text(lines))
         if self.view is None or not self.view.above(text):
             # What a signal handler says while a question stands begins a line of its own.
             _write(self.err, "\n" * self._asking + text)
@@ -99,7 +105,7 @@ class Console:
         with self.still():
             with contextlib.suppress(termios.error, OSError):
                 termios.tcflush(sys.stdin, termios.TCIFLUSH)
-            self.err.write(f"{question}\n  Only 'yes' will be accepted: ")
+            self.err.write(f"{safe_in_colour(question)}\n  Only 'yes' will be accepted: ")
             self.err.flush()
             self._asking = True
             try:

@@ -29,11 +29,29 @@ _SHAPES = (
     r"github_pat_[A-Za-z0-9_]{50,}",
     r"glpat-[A-Za-z0-9_-]{20,}",  # GitLab tokens
     r"xox[abprs]-[A-Za-z0-9-]{10,}",  # Slack tokens
+    r"AIza[0-9A-Za-z_-]{35}",  # Google API keys
+    r"ya29\.[0-9A-Za-z_-]{20,}",  # Google access tokens
+    r"[rs]k_(?:live|test)_[0-9A-Za-z]{16,}",  # Stripe keys
+    r"npm_[A-Za-z0-9]{36}",
+    r"pypi-[A-Za-z0-9_-]{50,}",
+    r"hv[sbr]\.[A-Za-z0-9_-]{20,}",  # HashiCorp Vault tokens
+    r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9]{40,}",  # HCP Terraform tokens
     r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",  # JSON web tokens
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
 )
-# Only the secret part goes: `postgres://app:(sensitive)@db/orders` still says which database it was.
-_PARTS = (r"(?<=://)([^\s/:@\"']*):([^\s/@\"']+)(?=@)",)
+_QUERY_NAMES = (
+    "access_token|id_token|refresh_token|token|sshkey|sig|signature|api_?key|password|secret|client_secret|x-amz-signature"
+    "|x-amz-security-token|x-goog-signature"
+)
+# Only the secret part goes: `postgres://app:(sensitive)@db/orders` still says which database it was. Go writes `&` as
+# `\\u0026` into JSON.
+_PARTS = (
+    r"(?P<user>://[^\s/:@\"']*:)[^\s/@\"']+(?=@)",
+    r"(?P<alone>://)[^\s/:@\"']{20,}(?=@)",
+    rf"(?P<query>(?i:(?:[?&]|\\u0026)(?:{_QUERY_NAMES})=))[^\s&\"'\\]+",
+    r"(?P<pair>(?i:(?:(?:^|[;\s\"'])(?:account_?key|shared_?access_?key|password)|;\s*pwd)=))[^\s;\"'\\]+",
+    r"(?P<header>(?i:authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)\s+))[^\s\"',;\\]+",
+)
 # `password` and `db_password_hash` hold a secret; `password_length` and `secret_arn` say something of one.
 _SECRET_NAME = re.compile(
     r"(?i)(?:^|[_.\-\[\"])(?:password|passwd|passphrase|secret|secret_key|token|private_key|api_key|access_key"
@@ -57,12 +75,12 @@ class Redactor:
         own = []
         for pattern in patterns:
             try:
-                re.compile(pattern)
+                own.append(re.compile(pattern, re.DOTALL))
             except re.error as error:
                 raise UsageError(f'setting redact: "{pattern}" is not a regular expression: {error}') from error
-            own.append(f"(?:{pattern})")
-        self._shapes = re.compile("|".join((*_SHAPES, *own)), re.DOTALL)
-        self._parts = re.compile("|".join(_PARTS))
+        self._shapes = re.compile("|".join(_SHAPES), re.DOTALL)
+        self._own = tuple(own)  # each by itself: flags and groups of one mean nothing to another
+        self._parts = re.compile("|".join(_PARTS), re.MULTILINE)
         self._values: frozenset[str] = frozenset()
         self._public = _WORDS
         self._lock = threading.Lock()
@@ -93,7 +111,9 @@ class Redactor:
         )
         if there:
             text = re.sub("|".join(map(_pattern, there)), MASK, text)
-        return self._parts.sub(rf"\1:{MASK}", self._shapes.sub(MASK, text))
+        for shape in (self._shapes, *self._own):
+            text = shape.sub(MASK, text)
+        return self._parts.sub(_without_secret, text)
 
     def value(self, value: Any, name: str = "") -> Any:
         """Return a JSON-like value with secrets masked: in strings, and whole where *name* or a key names a secret."""
@@ -109,6 +129,11 @@ class Redactor:
 def secret_name(name: str) -> bool:
     """Whether something called *name* is most likely a secret, marked or not."""
     return bool(_SECRET_NAME.search(name))
+
+
+def _without_secret(match: re.Match[str]) -> str:
+    kept = next(part for part in match.groups() if part is not None)
+    return match[0] if match[0][len(kept) :].startswith(MASK) else kept + MASK
 
 
 def _pattern(value: str) -> str:

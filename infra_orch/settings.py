@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,44 @@ PREFIX = "INFRA_ORCH_"
 # Go's durations, of which Terraform's -lock-timeout is one.
 _DURATION = re.compile(r"0|(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
 _PLATFORM = re.compile(r"[a-z0-9]+_[a-z0-9]+")
+
+
+NONE = "none"
+"""How a variable says that a list of `allow` is empty: an empty variable counts as not set."""
+_BACKENDS = ("azurerm", "cloud", "cos", "gcs", "local", "oci", "oss", "remote", "s3")
+
+
+@dataclass(frozen=True)
+class Allow:
+    """What rendered files and the modules that they call may have Terraform run and reach; None: not set.
+
+    providers: patterns of source addresses (`hashicorp/aws`). module_sources: patterns of sources that lead out of the
+    project. backends, provisioners: types. external_data: data sources that run a program or ask any server.
+    credential_commands: programs that print credentials.
+    """
+
+    providers: tuple[str, ...] | None = None
+    module_sources: tuple[str, ...] | None = None
+    backends: tuple[str, ...] | None = None
+    provisioners: tuple[str, ...] | None = None
+    external_data: bool | None = None
+    credential_commands: bool | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything was set: then all of it holds."""
+        return any(getattr(self, field.name) is not None for field in fields(self))
+
+    def settled(self) -> Allow:
+        """What is allowed, with a safe answer for every key that is not set.
+
+        The backends are those that speak to one service and start no program. The others are not among them: `http`,
+        `consul` and `pg` send the state, and the password or token of the environment, to any host that is written
+        there, and `kubernetes` starts programs.
+        """
+        safe = Allow(("hashicorp/*",), (), _BACKENDS, (), external_data=False, credential_commands=False)
+        set_here = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(safe, **{name: value for name, value in set_here.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -36,6 +74,7 @@ class Settings:
     lock_timeout: how long Terraform waits for a state lock, as Terraform writes it (`30s`).
     patience: seconds that a running Terraform may take to end after an interrupt before it is killed.
     redact: more patterns (regular expressions) of what is never shown or recorded.
+    allow: see Allow; a table in the file, and one `INFRA_ORCH_ALLOW_<KEY>` variable for each key.
     """
 
     engine: str | None = None
@@ -48,6 +87,7 @@ class Settings:
     lock_timeout: str = "0s"
     patience: float = 120.0
     redact: tuple[str, ...] = ()
+    allow: Allow = Allow()
 
     @property
     def workers(self) -> int:
@@ -68,7 +108,14 @@ def load_settings(root: Path, environment: Mapping[str, str] = os.environ) -> Se
         raise UsageError(f"there are settings in {' and in '.join(found)}", hint="keep one of the two")
     for name in found:
         values |= _from_table(tables[name] or {}, Where(name))
+    values["allow"] = replace(values.get("allow", Allow()), **_allow_from_environment(environment))
     return Settings(**(values | _from_environment(environment)))
+
+
+def set_in_file(root: Path, name: str) -> Any:
+    """What the project's file, as it lies there, says of a setting; None where it says nothing."""
+    found = (_table(root / file, keys) for file, keys in _PLACES.items())
+    return next((table[name] for table in found if isinstance(table, dict) and name in table), None)
 
 
 _PLACES: Mapping[str, tuple[str, ...]] = {FILE: (), "pyproject.toml": ("tool", "infra-orch")}
@@ -106,14 +153,64 @@ def _from_table(table: Any, where: Where) -> dict[str, Any]:
         if name not in names:
             hint = nearest(name, names) or f"settings: {', '.join(names)}"
             raise UsageError(f'unknown setting "{key}"', where=where, hint=hint)
-        values[name] = _checked(name, value, f"setting {key} = {value!r}", where)
+        if name == "allow":
+            values[name] = _allow(value, where)
+        else:
+            values[name] = _checked(name, value, f"setting {key} = {value!r}", where)
     return values
+
+
+_ALLOW_KINDS: Mapping[str, type] = {
+    field.name: bool if field.name in ("external_data", "credential_commands") else tuple for field in fields(Allow)
+}
+
+
+def _allow(table: Any, where: Where) -> Allow:
+    """The table `allow` of a file. Raises UsageError for an unknown key, or a value of the wrong type."""
+    if not isinstance(table, dict):
+        raise UsageError(f"setting allow = {table!r} is not a table", where=where, hint='[allow]\nproviders = ["…"]')
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in _ALLOW_KINDS:
+            hint = nearest(name, _ALLOW_KINDS) or f"keys of allow: {', '.join(_ALLOW_KINDS)}"
+            raise UsageError(f'unknown setting "allow.{key}"', where=where, hint=hint)
+        settled, wanted = _typed(value, _ALLOW_KINDS[name])
+        if wanted:
+            raise UsageError(f"setting allow.{key} = {value!r} is not {wanted}", where=where)
+        values[name] = settled
+    return Allow(**values)
+
+
+def _allow_from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What variables allow, by key. One that is misspelt is refused: what it was to forbid would be allowed."""
+    prefix = f"{PREFIX}ALLOW_"
+    values: dict[str, Any] = {}
+    for variable in sorted(environment):
+        name, text = variable.removeprefix(prefix).lower(), environment[variable].strip()
+        if variable == prefix.rstrip("_") or (variable.startswith(prefix) and variable not in _NO_SETTINGS):
+            if name not in _ALLOW_KINDS or variable != f"{prefix}{name.upper()}":
+                known = ", ".join(f"{prefix}{key.upper()}" for key in _ALLOW_KINDS)
+                raise UsageError(f"{variable} is no setting", hint=f"there are {known}")
+            kind = _ALLOW_KINDS[name]
+            value, wanted = _typed([] if kind is tuple and text == NONE else _parsed(text, kind, ","), kind)
+            if text and wanted:
+                raise UsageError(f"{variable}={text} is not {wanted}")
+            if text:
+                values[name] = value
+    return values
+
+
+_NO_SETTINGS = frozenset({f"{PREFIX}ALLOW_UNSEEN"})
+"""Variables of flags that are called like a key of `allow`."""
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """The settings among variables; an empty one counts as not set."""
     values: dict[str, Any] = {}
     for field in fields(Settings):
+        if field.name == "allow":
+            continue
         variable = f"{PREFIX}{field.name.upper()}"
         text = environment.get(variable, "").strip()
         if text:

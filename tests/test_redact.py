@@ -98,6 +98,53 @@ def test_of_a_url_only_the_password_goes() -> None:
     assert Redactor().text("postgres://app:hunter2@db/orders") == f"postgres://app:{MASK}@db/orders"
 
 
+@pytest.mark.parametrize(
+    ("before", "secret", "after"),
+    [
+        ("clone of https://", "x" * 30, "@example.com/a.git failed"),
+        ("GET https://example.com/?a=1&access_token=", "s3cr3t", "&b=2"),
+        ('"url":"https://example.com/?a=1\\u0026X-Amz-Signature=', "0a1b2c", '"'),
+        ("?sv=2024&sig=", "a%2Fb%3D", " is refused"),
+        ("DefaultEndpointsProtocol=https;AccountName=a;AccountKey=", "a1/b2==", ";EndpointSuffix=x"),
+        ("Server=db;User Id=app;Password=", "hunter2", ";Encrypt=yes"),
+        ("Authorization: Bearer ", "abc.def", ""),
+        ('{"Authorization": "Basic ', "YTpi", '"}'),
+    ],
+)  # fmt: skip
+def test_of_a_connection_only_the_secret_goes(before: str, secret: str, after: str) -> None:
+    masked = Redactor().text(before + secret + after)
+    assert masked == before + MASK + after
+    assert Redactor().text(masked) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://ada@example.com/", "git@example.com:acme/a.git", "?ref=v1&depth=1", "password = (sensitive)",
+        "PWD=/home/ada", "the token is read from /run/token", "max_password_length=12",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_connection_stays(text: str) -> None:
+    assert Redactor().text(text) == text
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "AIza" + "x" * 35, "ya29." + "x" * 30, "sk_live_" + "x" * 24, "npm_" + "x" * 36, "hvs." + "x" * 24,
+        "x" * 14 + ".atlasv1." + "x" * 60, "pypi-" + "x" * 60,
+        "-----BEGIN PGP PRIVATE KEY" + " BLOCK-----\nabc\n-----END PGP PRIVATE KEY BLOCK-----",
+    ],
+)  # fmt: skip
+def test_tokens_of_others_are_known_by_their_shape(token: str) -> None:
+    assert Redactor().text(f"it is {token}.") == f"it is {MASK}."
+
+
+def test_patterns_of_a_project_do_not_get_in_each_others_way() -> None:
+    redactor = Redactor([r"(?i)corp-(\d)\1", r"(b)\1"])
+    assert redactor.text("CORP-11 corp-12 bb") == f"{MASK} corp-12 {MASK}"
+
+
 def test_the_credentials_of_the_environment_are_secrets_and_paths_to_them_are_not() -> None:
     redactor = Redactor()
     redactor.add_environment(

@@ -8,7 +8,7 @@ import pytest
 
 from infra_orch.errors import UsageError
 from infra_orch.project import find_project
-from infra_orch.settings import Settings, load_settings
+from infra_orch.settings import Allow, Settings, load_settings
 
 FILE = """
 engine = "tofu"
@@ -116,6 +116,74 @@ def test_a_wrong_variable_is_named(tmp_path: Path, variable: str, text: str, mes
     with pytest.raises(UsageError) as caught:
         load_settings(tmp_path, {f"INFRA_ORCH_{variable}": text})
     assert message in caught.value.summary
+
+
+ALLOW = """
+[allow]
+providers = ["hashicorp/aws", "acme/*"]
+module-sources = ["terraform-aws-modules/*/aws"]
+provisioners = []
+external_data = true
+"""
+
+
+def test_what_is_allowed_is_a_table_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "infra-orch.toml").write_text(ALLOW)
+    allow = load_settings(tmp_path, {}).allow
+    assert allow == Allow(
+        ("hashicorp/aws", "acme/*"), ("terraform-aws-modules/*/aws",), None, (), external_data=True
+    )  # fmt: skip
+    assert allow.is_set
+    assert not Settings().allow.is_set
+
+
+def test_a_variable_for_each_key_wins_over_the_table(tmp_path: Path) -> None:
+    (tmp_path / "infra-orch.toml").write_text(ALLOW)
+    environment = {
+        "INFRA_ORCH_ALLOW_PROVIDERS": "hashicorp/aws",
+        "INFRA_ORCH_ALLOW_MODULE_SOURCES": "none",
+        "INFRA_ORCH_ALLOW_PROVISIONERS": " ",
+        "INFRA_ORCH_ALLOW_EXTERNAL_DATA": "no",
+        "INFRA_ORCH_ALLOW_CREDENTIAL_COMMANDS": "1",
+        "INFRA_ORCH_ALLOW_UNSEEN": "1",
+    }
+    assert load_settings(tmp_path, environment).allow == Allow(
+        ("hashicorp/aws",), (), None, (), external_data=False, credential_commands=True
+    )
+
+
+def test_what_is_not_set_is_answered_on_the_safe_side() -> None:
+    safe = Allow(providers=("acme/x",)).settled()
+    assert (safe.providers, safe.module_sources, safe.provisioners) == (("acme/x",), (), ())
+    assert (safe.external_data, safe.credential_commands) == (False, False)
+    assert not {"http", "consul", "pg", "kubernetes"} & set(safe.backends or ())
+    assert Allow(provisioners=()).is_set, "an empty list is an answer"
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("allow = true", "setting allow = True is not a table", "[allow]"),
+        ("[allow]\nprovider = []", 'unknown setting "allow.provider"', 'did you mean "providers"?'),
+        ("[allow]\nproviders = 'hashicorp/aws'", "setting allow.providers = 'hashicorp/aws' is not a list", ""),
+        ("[allow]\nexternal_data = 'yes'", "setting allow.external_data = 'yes' is not true or false", ""),
+    ],
+)
+def test_a_wrong_key_of_allow_is_named(tmp_path: Path, text: str, message: str, hint: str) -> None:
+    (tmp_path / "infra-orch.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load_settings(tmp_path, {})
+    assert message in caught.value.summary
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("variable", ["INFRA_ORCH_ALLOW", "INFRA_ORCH_ALLOW_PROVIDER", "INFRA_ORCH_ALLOW_Providers"])
+def test_a_misspelt_variable_of_allow_is_refused_and_does_not_allow_what_it_was_to_forbid(
+    tmp_path: Path, variable: str
+) -> None:
+    with pytest.raises(UsageError, match=f"{variable} is no setting") as caught:
+        load_settings(tmp_path, {variable: "hashicorp/aws"})
+    assert "INFRA_ORCH_ALLOW_PROVIDERS" in caught.value.hint
 
 
 def test_settings_in_two_files_are_refused(tmp_path: Path) -> None:

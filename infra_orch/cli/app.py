@@ -39,6 +39,9 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _machine(error, console)
     except Exception as error:  # noqa: BLE001  the boundary
+        if type(error).__name__ == "NoArgsIsHelpError":
+            console.note(str(error))
+            return ExitCode.USAGE
         usage = _usage_error(error)
         if usage:
             console.error(UsageError(usage, hint="infra-orch --help lists the commands; each has a --help"))

@@ -26,7 +26,7 @@ def recover(
     ] = False,
     engine: o.Engine = None,
 ) -> int:
-    """See to the end of runs that died: records, what is in no state, locks."""
+    """See to the end of runs that died."""
     from infra_orch.commands.options import RunOptions
     from infra_orch.commands.recover import recover as command
 
@@ -52,7 +52,7 @@ def unlock(
     ] = False,
     engine: o.Engine = None,
 ) -> int:
-    """Say whose the state locks are; give back those whose holder is gone."""
+    """Say whose the state locks are; give dead ones back."""
     from infra_orch.commands.options import RunOptions
     from infra_orch.commands.unlock import unlock as command
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from infra_orch.commands.opening import Opened
+from infra_orch.engine.aws_credentials import CredentialsError
 from infra_orch.engine.engine import Engine
 from infra_orch.engine.s3_backend import check_bucket, s3_arguments
 from infra_orch.errors import UnavailableError
+from infra_orch.run.credentials import Wallet
+from infra_orch.spec.credentials import Identity
 
 
-def check_backends(opened: Opened, engine: Engine) -> None:
+def check_backends(opened: Opened, engine: Engine, wallet: Wallet, names: Collection[str]) -> None:
     """Raise UnavailableError where the engine or the S3 bucket of a stack cannot do what its backend asks for.
 
-    Every bucket is asked once, whatever the number of units. Stacks of other backends are not looked at.
+    Every bucket is asked once by each who works with it, whatever the number of units; with credentials of their own
+    these are the units *names*. Stacks of other backends are not looked at.
     """
-    buckets: dict[str, Mapping[str, Any]] = {}
+    buckets: dict[tuple[str, Identity | None], Mapping[str, Any]] = {}
     for unit in opened.rendered.units.values():
         if unit.backend != "s3":
             continue
@@ -27,7 +31,21 @@ def check_backends(opened: Opened, engine: Engine) -> None:
                 f"{engine} cannot lock S3 states by a lock file (unit {unit.name}): that needs 1.10",
                 hint='upgrade it, or lock by a table: Backend("s3", …, dynamodb_table="…")',
             )
+        identity = unit.credentials.plan if unit.credentials else None
+        if identity is not None and unit.name not in names:
+            continue
         place = {name: value for name, value in arguments.items() if name != "key"}
-        buckets.setdefault(repr(sorted(place.items(), key=lambda item: item[0])), arguments)
-    for arguments in buckets.values():
-        check_bucket(arguments)
+        buckets.setdefault((repr(sorted(place.items(), key=lambda item: item[0])), identity), arguments)
+    for (_, identity), arguments in buckets.items():
+        try:
+            check_bucket({**_by(identity, wallet), **arguments})
+        except CredentialsError:
+            continue  # a failure of those units alone, which they tell of
+
+
+def _by(identity: Identity | None, wallet: Wallet) -> Mapping[str, Any]:
+    """Whose credentials ask, as arguments of the backend; what these say themselves goes before it."""
+    if identity is None:
+        return {}
+    keys = wallet.keys(identity)
+    return {"access_key": keys.access_key, "secret_key": keys.secret_key, "token": keys.token}

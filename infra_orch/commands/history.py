@@ -25,7 +25,7 @@ def history(project: Project, stack: str, console: Console, *, limit: int, sandb
         files |= {path.stem: path for path in records_of(folder, sandbox=True, committed=False).runs.glob("*.json")}
     names = sorted(files, reverse=True)[:limit]
     commits = _commits(project, records.runs, {name: files[name] for name in names})
-    runs = [(read_record(files[name]), commits.get(name)) for name in names]
+    runs = [({**read_record(files[name]), "run": name}, commits.get(name)) for name in names]
     if console.json:
         document = {
             "schema": SCHEMA,

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from infra_orch.bundle.reads import read_outside
 from infra_orch.commands.committed import Differs, differences
+from infra_orch.commands.planted import refuse_planted
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError, Where
 from infra_orch.git.repository import find_repository
+from infra_orch.guard.check import check_rendered, guarded
 from infra_orch.module.files import NOT_PART, module_folders
 from infra_orch.project import Project, StackFolder
 from infra_orch.record.leftover import units_to_keep
@@ -47,11 +49,18 @@ def render_spec(project: Project, name: str) -> tuple[Stack, Rendering]:
 
 
 def open_stack(project: Project, name: str, console: Console, *, from_rendered: bool = False) -> Opened:
-    """Open a stack, and bring its rendered files up to date where the spec is evaluated."""
+    """Open a stack, and bring its rendered files up to date where the spec is evaluated.
+
+    Raises NotAllowedError where the setting `allow`, which always holds for *from_rendered*, does not allow something
+    in the files or in the modules that they call.
+    """
     if from_rendered:
-        return Opened(committed_render(project.stack(name)), {}, {})
+        rendered = committed_render(guarded(project).stack(name))
+        check_rendered(rendered)
+        return Opened(rendered, {}, {})
     stack, rendering = render_spec(project, name)
     write_render(rendering, console)
+    check_rendered(rendering.stack)
     return Opened(rendering.stack, {task.name: task for task in stack.tasks}, _regions(stack))
 
 
@@ -94,6 +103,7 @@ def committed_render(folder: StackFolder) -> RenderedStack:
     if repository is None or commit is None:
         what = "a git repository" if repository is None else "a commit"
         raise RefusedError(f"--from-rendered needs {what}: it runs what is committed")
+    refuse_planted(repository, commit, project)
     _refuse(differences(repository, commit, [folder.rendered]))
     units = (*rendered.units.values(), *(kept.unit for kept in rendered.left_over.values()))
     for unit in units:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.recovering import StandIn, conclude, owed, spec_tasks, standing_in
+from infra_orch.commands.recovering import StandIn, as_it_was_run, conclude, owed, spec_tasks, standing_in
 from infra_orch.commands.session import Session, session
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, RefusedError, UserError
@@ -15,7 +15,6 @@ from infra_orch.recovery.adopt import Adoption, apply_adoption, forget_replaced,
 from infra_orch.recovery.case import Case, examine
 from infra_orch.recovery.lost import InFlight, Lost
 from infra_orch.recovery.unsaved import save
-from infra_orch.render.index import read_index
 from infra_orch.report.progress import progress_for
 from infra_orch.report.style import safe
 from infra_orch.report.terminal import plan_lines
@@ -37,7 +36,8 @@ def recover(project: Project, stack: str, options: RunOptions, console: Console,
     if not folder.index.exists():
         console.note(f"nothing to recover: {folder.name} was never rendered, so nothing of it was run here")
         return ExitCode.DONE
-    opened = Opened(read_index(folder), {}, {})
+    opened, from_rendered = as_it_was_run(folder, sandbox=options.sandbox)
+    options = replace(options, from_rendered=from_rendered)
     with progress_for(console) as progress, session(project, opened, "recover", console, progress, options) as run:
         if not owed(run):
             console.note(f"nothing to recover: no run of {opened.rendered.name} died")

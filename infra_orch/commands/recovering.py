@@ -13,11 +13,12 @@ from infra_orch.commands.options import RunOptions
 from infra_orch.commands.session import Past, Session, session
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError
-from infra_orch.project import Project
+from infra_orch.guard.check import guarded
+from infra_orch.project import Project, StackFolder
 from infra_orch.recovery.case import Case, examine
 from infra_orch.recovery.clean import forget_leftovers, learn_secrets, redact_logs
 from infra_orch.recovery.death import DeadRun, read_death
-from infra_orch.recovery.intent import Intent
+from infra_orch.recovery.intent import Intent, read_intent, runs_of
 from infra_orch.recovery.settle import in_order
 from infra_orch.render.index import read_index
 from infra_orch.run.context import RunContext
@@ -134,6 +135,21 @@ def spec_tasks(project: Project, case: Case, console: Console) -> Mapping[str, T
         console.warn(f"the spec cannot be evaluated, so no task of it is run: {error.summary}")
         return {}
     return {task.name: task for task in stack.tasks}
+
+
+def as_it_was_run(folder: StackFolder, *, sandbox: bool) -> tuple[Opened, bool]:
+    """Open a stack as it is rendered, without evaluating Python, and tell whether its newest run was from rendered
+    files: what that was not allowed, whoever sees to its end is not allowed either.
+
+    Raises UserError as read_index() does.
+    """
+    rendered = read_index(folder)
+    for run_id in runs_of(rendered.name, folder, sandbox=sandbox):
+        intent = read_intent(folder.project.scratch / "runs" / run_id, folder)
+        if intent is not None and intent.consent.from_rendered:
+            return Opened(read_index(guarded(folder.project).stack(folder.name)), {}, {}), True
+        break
+    return Opened(rendered, {}, {}), False
 
 
 def troubles(case: Case) -> str:

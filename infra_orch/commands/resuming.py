@@ -10,7 +10,7 @@ from infra_orch.commands.options import RunOptions
 from infra_orch.commands.selecting import Wanted
 from infra_orch.commands.session import Session
 from infra_orch.errors import UsageError
-from infra_orch.recovery.intent import Intent, plan_digests, read_intent
+from infra_orch.recovery.intent import Intent, plan_digests, read_intent, runs_of
 from infra_orch.run.outcome import Status
 from infra_orch.run.plan import Preview
 
@@ -60,32 +60,18 @@ def narrowed(options: RunOptions, left: Resumed) -> RunOptions:
 
 
 def _intent(run: Session, wanted: str) -> tuple[str, Intent]:
-    stack = run.context.stack.folder
-    found: dict[str, Intent] = {}
-    for path in sorted((stack.project.scratch / "runs").glob("*/intent.json"), reverse=True):
-        if wanted != "last" and not path.parent.name.startswith(wanted):
-            continue
-        if _stack_of(path.read_text(encoding="utf-8")) != (run.context.stack.name, run.sandbox):
-            continue
-        if intent := read_intent(path.parent, stack):
-            found[path.parent.name] = intent
-            if wanted == "last":
-                break
-    if len(found) == 1:
-        return next(iter(found.items()))
-    if found:
+    stack = run.context.stack
+    known = list(runs_of(stack.name, stack.folder, sandbox=run.sandbox))
+    found = known[:1] if wanted == "last" else [run_id for run_id in known if run_id.startswith(wanted)]
+    if len(found) > 1:
         raise UsageError(f'"{wanted}" could be {", ".join(sorted(found))}', hint="give more of its id")
-    raise UsageError(
-        f'no apply of {stack.name} that "{wanted}" names began here', hint=f"infra-orch history {stack.name} lists them"
-    )
-
-
-def _stack_of(text: str) -> tuple[str, bool] | None:
-    try:
-        facts = json.loads(text)["facts"]
-        return str(facts["stack"]), bool(facts["sandbox"])
-    except (ValueError, KeyError, TypeError):
-        return None
+    intent = read_intent(run.context.run_folder.parent / found[0], stack.folder) if found else None
+    if intent is None:
+        name = stack.folder.name
+        raise UsageError(
+            f'no apply of {name} that "{wanted}" names began here', hint=f"infra-orch history {name} lists them"
+        )
+    return found[0], intent
 
 
 def _statuses(run: Session, run_id: str) -> dict[str, str]:

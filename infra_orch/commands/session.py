@@ -13,6 +13,7 @@ from pathlib import Path
 
 from infra_orch._version import __version__
 from infra_orch.commands.backends import check_backends
+from infra_orch.commands.credentials import wallet_for
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.sandboxing import emulated
@@ -32,6 +33,7 @@ from infra_orch.record.record import RunFacts
 from infra_orch.record.store import Records, records_of
 from infra_orch.redact import Redactor
 from infra_orch.run.context import RunContext, Sandbox
+from infra_orch.run.credentials import Wallet
 from infra_orch.run.interrupt import polite_stop
 from infra_orch.run.journal import NAME as JOURNAL
 from infra_orch.run.journal import Journal
@@ -133,10 +135,12 @@ def session(
         stack.enter_context(polite_stop(supervisor, console.note))
         held = stack.enter_context(_lock(asked, supervisor)) if locked else None
         engine = find_engine(project.settings.engine)
-        emulator = stack.enter_context(_states(asked, engine))
+        redactor = Redactor(project.settings.redact)
+        wallet = wallet_for(opened, run_id, options, redactor, supervisor)
+        emulator = stack.enter_context(_states(asked, engine, wallet))
         run_folder = private_folder(project.scratch / "runs" / run_id)
         journal = stack.enter_context(_journal(run_folder, asked, held))
-        context = _context(asked, engine, supervisor, emulator, journal)
+        context = _context(asked, engine, supervisor, emulator, journal, redactor, wallet)
         context = replace(context, progress=progress, inherit=(held.handle,) if held else ())
         repository = find_repository(project.root)
         began = now.isoformat(timespec="seconds"), time.monotonic()
@@ -169,7 +173,13 @@ def _lock(asked: _Asked, supervisor: Supervisor) -> contextlib.AbstractContextMa
 
 
 def _context(
-    asked: _Asked, engine: Engine, supervisor: Supervisor, emulator: Sandbox | None, journal: Journal
+    asked: _Asked,
+    engine: Engine,
+    supervisor: Supervisor,
+    emulator: Sandbox | None,
+    journal: Journal,
+    redactor: Redactor,
+    wallet: Wallet,
 ) -> RunContext:
     project, opened, settings = asked.project, asked.opened, asked.project.settings
     run_folder = journal.path.parent
@@ -177,7 +187,6 @@ def _context(
     config = _cli_config(project, engine, run_folder)
     for warning in (*environment.warnings, *config.warnings):
         asked.console.warn(warning)
-    redactor = Redactor(settings.redact)
     if emulator is None:
         redactor.add_environment(environment.values)
     return RunContext(
@@ -190,6 +199,7 @@ def _context(
         supervisor=supervisor,
         journal=journal,
         redactor=redactor,
+        wallet=wallet,
         work=private_folder(opened.folder.work(asked.realm)),
         run_folder=run_folder,
         sandbox=emulator,
@@ -210,7 +220,7 @@ def _checkout(asked: _Asked, repository: Repository | None) -> Checkout:
 
 
 @contextlib.contextmanager
-def _states(asked: _Asked, engine: Engine) -> Iterator[Sandbox | None]:
+def _states(asked: _Asked, engine: Engine, wallet: Wallet) -> Iterator[Sandbox | None]:
     """See to it that the states can be reached: those of the sandbox that is yielded, or the real ones (None)."""
     opened, options, command, console = asked.opened, asked.options, asked.command, asked.console
     names = chosen_names(opened, options.wanted)
@@ -218,7 +228,7 @@ def _states(asked: _Asked, engine: Engine) -> Iterator[Sandbox | None]:
         with emulated(opened, names, options.emulator_url, console, reads_only=command == "output") as sandbox:
             yield sandbox
         return
-    check_backends(opened, engine)
+    check_backends(opened, engine, wallet, names)
     if command != "output" and any(unit.backend == "local" for unit in opened.rendered.units.values()):
         private_folder(opened.folder.state, ignored_by_git=True)
     yield None

@@ -10,7 +10,7 @@ from typing import Any
 
 from infra_orch.console import Console
 from infra_orch.errors import UsageError, UserError
-from infra_orch.project import Project
+from infra_orch.project import NAME, Project
 from infra_orch.record.store import read_record
 from infra_orch.report.style import safe
 
@@ -92,6 +92,9 @@ def _run_id(run: Mapping[str, Any]) -> str:
 
 def _logs(project: Project, run: Mapping[str, Any], unit: str) -> Iterator[str]:
     node = _node(run, unit)
+    # Both stand in a file that somebody may have tampered with.
+    if not _RUN_ID.fullmatch(_run_id(run)) or not NAME.fullmatch(unit):
+        raise UserError(f'"{_run_id(run)}/{unit}" cannot be the name of a run\'s unit: this is not a record')
     folder = project.scratch / "runs" / _run_id(run) / unit
     logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime) if folder.is_dir() else []
     if not logs and node["status"] in _WITHOUT_LOGS:

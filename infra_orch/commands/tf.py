@@ -33,6 +33,8 @@ _READING = frozenset({
 # fmt: on
 """Commands that do nothing by the configuration, so that values in it may be unknown."""
 
+_READING_STATE = frozenset({"list", "pull", "show"})
+
 _SIGNALLED = 128
 _DESTROY = re.compile(r"--?destroy(=.*)?")
 
@@ -70,7 +72,8 @@ def tf(project: Project, stack: str, unit: str, arguments: Sequence[str], option
             former = state_is_elsewhere(work, run.context)
             ready = prepare(work, run.context, upstream, former=former)
             variables = {f"TF_VAR_{name}": value for name, value in ready.variables.items()}
-            environment = {**run.context.environment, **variables}
+            own = run.context.wallet.for_unit(unit, run.context.environment, changes=_changes(name, arguments))
+            environment = {**own, **variables}
             code = attach(command.raw(run.engine, arguments), cwd=ready.folder, env=environment)
             return code if code >= 0 else _SIGNALLED - code
         except StepError as error:
@@ -90,6 +93,13 @@ def _upstream(selection: Selection, work: UnitWork, context: RunContext) -> Upst
             raise UserError(outputs.summary, hint=outputs.hint or outputs.log)
         known[name] = outputs
     return upstream_values(work.unit.needs, known)
+
+
+def _changes(name: str, arguments: Sequence[str]) -> bool:
+    """Whether a command needs the credentials that apply."""
+    if name == "state":
+        return _READING_STATE.isdisjoint(arguments)
+    return name == "force-unlock" or name not in _READING
 
 
 def _refuse_what_lasts(name: str, arguments: Sequence[str], command_line: str) -> None:

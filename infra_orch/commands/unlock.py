@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
+from infra_orch.commands.recovering import as_it_was_run
 from infra_orch.commands.selecting import Wanted, chosen_names
 from infra_orch.commands.session import Session, session
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, LockedError, RefusedError, UserError
 from infra_orch.project import Project
 from infra_orch.recovery.death import read_death
-from infra_orch.render.index import read_index
 from infra_orch.run.prepare import UnitWork, read_files
 from infra_orch.run.progress import Progress
 from infra_orch.run.state_lock import StateLock, is_ours, lock_of, release
@@ -37,8 +37,8 @@ def unlock(
     *force* gives back those, too, of which nobody here knows whether their holder lives. Returns the exit code.
     Raises LockedError where a lock stays, RefusedError where nobody is there to be asked.
     """
-    opened = Opened(read_index(project.stack(stack)), {}, {})
-    options = replace(options, wanted=Wanted((unit,) if unit else ()))
+    opened, from_rendered = as_it_was_run(project.stack(stack), sandbox=options.sandbox)
+    options = replace(options, wanted=Wanted((unit,) if unit else ()), from_rendered=from_rendered)
     # The stack's own lock goes with its holder: to have it proves that no run of ours here is at work on it.
     with session(project, opened, "unlock", console, Progress(), options) as run:
         found, kept = list(_locks(opened, run, options)), []

@@ -10,7 +10,17 @@ from typing import Any, TypeAlias
 
 from infra_orch.module.masking import BadSyntaxError, Masked, line_of, mask
 
-_LABELS = {"variable": 1, "output": 1, "provider": 1, "module": 1, "check": 1, "resource": 2, "data": 2, "ephemeral": 2}
+_LABELS = {
+    "variable": 1,
+    "output": 1,
+    "provider": 1,
+    "module": 1,
+    "check": 1,
+    "resource": 2,
+    "data": 2,
+    "ephemeral": 2,
+    "action": 2,
+}
 _SNIPPET = 40
 _TOO_DEEP = "this file cannot be read: it is nested too deeply"
 
@@ -160,8 +170,19 @@ def _json_labelled(
 
 
 def _plain(value: Any) -> Any:
+    """A JSON value; of a block that is there more than once under one key, Terraform takes each, and so does this."""
     if isinstance(value, _Pairs):
-        return {key: _plain(item) for key, item in value}
+        found: dict[str, Any] = {}
+        for key, item in value:
+            plain = _plain(item)
+            if key in found:
+                first = found[key]
+                plain = [
+                    *(first if isinstance(first, list) else [first]),
+                    *(plain if isinstance(plain, list) else [plain]),
+                ]
+            found[key] = plain
+        return found
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 

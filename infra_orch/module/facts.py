@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra_orch.module.blocks import Block, Expression, Value, json_blocks, native_blocks
+from infra_orch.module.blocks import Block, Expression, Value
 from infra_orch.module.cache import keep, recall
+from infra_orch.module.configuration import blocks_in
 
 _BUILTIN = "terraform"
 _FLAGS = ("nullable", "sensitive", "ephemeral")
@@ -54,8 +55,8 @@ def file_facts(name: str, content: bytes, cache: Path | None) -> FileFacts:
             return _from_json(kept)
         except (KeyError, TypeError, ValueError, AttributeError):
             pass  # A damaged entry is written anew.
-    text = content.decode()
-    facts = _facts(json_blocks(text) if kind == "json" else native_blocks(text))
+    content.decode()
+    facts = _facts(blocks_in(content, is_json=kind == "json"))
     keep(cache, kind, content, dataclasses.asdict(facts))
     return facts
 
@@ -81,7 +82,7 @@ def _text(value: object) -> str:
     raise TypeError(f"not a text: {value!r}")
 
 
-def _facts(blocks: list[Block]) -> FileFacts:
+def _facts(blocks: Sequence[Block]) -> FileFacts:
     settings = [block.body for block in blocks if block.type == "terraform"]
     requirements = [
         (name, requirement)
@@ -102,7 +103,9 @@ def _facts(blocks: list[Block]) -> FileFacts:
             if isinstance(requirement, dict)
             for alias in _items(requirement.get("configuration_aliases"))
         ),
-        providers=_distinct([name for name, _ in requirements], (name for block in blocks for name in _used(block))),
+        providers=_distinct(
+            [name for name, _ in requirements], (name for block in blocks for name in provider_names(block))
+        ),
         required_version=tuple(
             version for body in settings if isinstance(version := body.get("required_version"), str)
         ),
@@ -153,7 +156,7 @@ def _passed(body: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
             yield name, _local_name(_reference(value))
 
 
-def _used(block: Block) -> Iterator[str]:
+def provider_names(block: Block) -> Iterator[str]:
     """The local names of the providers that a block uses."""
     if block.type == "provider":
         yield from block.labels[:1]

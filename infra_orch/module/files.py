@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from infra_orch.module.configuration import SUFFIXES
 from infra_orch.module.facts import file_facts
 from infra_orch.module.masking import BadSyntaxError
 
@@ -29,7 +30,7 @@ def module_folders(folders: Iterable[Path], cache: Path | None) -> list[Path]:
             continue
         found[folder] = None
         for path in sorted(folder.iterdir()):
-            if path.name.endswith((".tf", ".tf.json")) and path.is_file():
+            if path.name.endswith(SUFFIXES) and path.is_file():
                 waiting += _called(path, cache)
     return list(found)
 
@@ -46,7 +47,7 @@ def module_files(folders: Iterable[Path], cache: Path | None) -> Iterator[Path]:
             continue
         for path in _files(folder, seen):
             yield path
-            if path.name.endswith((".tf", ".tf.json")):
+            if path.name.endswith(SUFFIXES):
                 waiting += _called(path, cache)
 
 

@@ -16,6 +16,8 @@ from typing import NoReturn
 
 _NAME = r"[^\W\d][\w-]*"
 _HEREDOC = rf"<<-?{_NAME}[ \t]*\r?\n"
+# What stands before and after the end of a heredoc: all that Go's bytes.TrimSpace takes away (hcl, scan_tokens.rl).
+_BLANK = r"[ \t\v\f\r\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*"
 _COMMENT = r"(?:\#|//)[^\n]*|/\*.*?\*/"
 _TOKEN = re.compile(
     rf"(?P<name>{_NAME})|(?P<newline>\n)|(?P<space>[ \t\r]+)|(?P<heredoc>{_HEREDOC})|(?P<string>\")|(?P<open>[\[({{])"
@@ -24,7 +26,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _IN_STRING = re.compile(r'\\.|\$\$\{|%%\{|(?P<inner>[$%]\{)|(?P<end>")|(?P<newline>\n)', re.DOTALL)
-_IN_TEMPLATE = re.compile(rf'{_COMMENT}|(?P<string>")|(?P<open>\{{)|(?P<close>\}})', re.DOTALL)
+_IN_TEMPLATE = re.compile(rf'{_COMMENT}|(?P<string>")|(?P<heredoc>{_HEREDOC})|(?P<open>\{{)|(?P<close>\}})', re.DOTALL)
 _PLACEHOLDER = re.compile(r'"s(\d+)"')
 _PARTNER = {"(": ")", "[": "]", "{": "}"}
 
@@ -131,8 +133,8 @@ def _pieces(masked: Masked) -> Iterator[tuple[int, str]]:
 
 
 def _name(masked: Masked, name: str) -> str:
-    if name.isascii():
-        return name
+    if name.isascii() and not name.startswith("__"):
+        return name  # python-hcl2 has names of its own among those that begin with "__"
     masked.names.append(name)
     return f"{masked.name_prefix}{len(masked.names) - 1}_"
 
@@ -148,36 +150,52 @@ def _close(source: str, opened: list[int], offset: int) -> None:
 
 def _end_of_string(source: str, start: int) -> int:
     """The offset behind the quoted string at *start*, with all that its interpolations hold."""
-    # Each level is a string, or the code of an interpolation with how many braces are open in it.
-    levels: list[int | None] = [None]
-    position = start + 1
-    while levels:
-        inside = levels[-1]
-        match = (_IN_STRING if inside is None else _IN_TEMPLATE).search(source, position)
-        if match is None or (inside is None and match["newline"]):
-            _refuse(source, start, "this string is never closed")
-        position = match.end()
-        kind = match.lastgroup
-        if kind == "inner":
-            levels.append(0)
-        elif kind == "string":
-            levels.append(None)
-        elif kind == "open" and inside is not None:
-            levels[-1] = inside + 1
-        elif kind == "close" and inside:
-            levels[-1] = inside - 1
-        elif kind in ("end", "close"):
-            levels.pop()
-    return position
+    return _end_of_template(source, start, start + 1, _IN_STRING)
 
 
 def _end_of_heredoc(source: str, opening: re.Match[str]) -> int:
     """The offset behind the marker that ends the heredoc (before its newline)."""
+    return _end_of_template(source, opening.start(), opening.end(), _in_heredoc(opening[0]))
+
+
+def _in_heredoc(opening: str) -> re.Pattern[str]:
+    """What matters within a heredoc. A line that holds its marker ends it, but not in the code of an interpolation."""
+    marker = re.escape(opening.removeprefix("<<").removeprefix("-").strip())
+    end = rf"(?P<end>^{_BLANK}{marker}(?={_BLANK}$))"
+    return re.compile(rf"\$\$\{{|%%\{{|(?P<inner>[$%]\{{)|{end}", re.MULTILINE)
+
+
+def _end_of_template(source: str, start: int, position: int, kind: re.Pattern[str]) -> int:
+    """The offset behind the string or heredoc of a *kind* that begins at *start* and whose text does at *position*."""
+    # Each level is a string, a heredoc, or the code of an interpolation with how many braces are open in it.
+    levels: list[re.Pattern[str] | int] = [kind]
+    while levels:
+        inside = levels[-1]
+        match = (_IN_TEMPLATE if isinstance(inside, int) else inside).search(source, position)
+        if match is None or match.lastgroup == "newline":
+            _refuse(source, start, _unclosed(source, start))
+        position = match.end()
+        if match.lastgroup == "inner":
+            levels.append(0)
+        elif match.lastgroup == "string":
+            levels.append(_IN_STRING)
+        elif match.lastgroup == "heredoc":
+            levels.append(_in_heredoc(match[0]))
+        elif match.lastgroup == "open" and isinstance(inside, int):
+            levels[-1] = inside + 1
+        elif match.lastgroup == "close" and isinstance(inside, int) and inside:
+            levels[-1] = inside - 1
+        elif match.lastgroup in ("end", "close"):
+            levels.pop()
+    return position
+
+
+def _unclosed(source: str, start: int) -> str:
+    opening = re.compile(_HEREDOC).match(source, start)
+    if opening is None:
+        return "this string is never closed"
     marker = opening[0].removeprefix("<<").removeprefix("-").strip()
-    end = re.compile(rf"^[ \t]*{re.escape(marker)}(?=[ \t]*\r?$)", re.MULTILINE).search(source, opening.end())
-    if end is None:
-        _refuse(source, opening.start(), f'this text is never closed: a line that holds only "{marker}" is missing')
-    return end.end()
+    return f'this text is never closed: a line that holds only "{marker}" is missing'
 
 
 def _refuse(source: str, offset: int, message: str) -> NoReturn:

@@ -11,10 +11,43 @@ from infra_orch.redact import MASK, Redactor, secret_name
 from infra_orch.run.outcome import Outcome, Status
 from infra_orch.run.unit import Planned
 from infra_orch.run.values import contains_unknown, json_text
+from infra_orch.shape import Optional
 
 SCHEMA = 1
 UNIT_SCHEMA_ID = "urn:infra-orch:schema:unit-record:1"
 RUN_SCHEMA_ID = "urn:infra-orch:schema:run-record:1"
+_ERROR = Optional({"kind": str, "summary": str, "hint": str, "log": str})
+_RESOURCES = [{"address": str, "type": str, "actions": [str]}]
+_ENGINE = {"name": str, "version": str}
+_TASK = {"status": str, "error": _ERROR, "duration_s": (int, float)}
+_NODE = {**_TASK, "changes": {str: int}, "resources": _RESOURCES}
+RUN_SHAPE = {
+    "status": str,
+    "command": str,
+    "stack": str,
+    "engine": Optional(_ENGINE),
+    "at": str,
+    "by": str,
+    "commit": Optional(str),
+    "run": Optional(str),
+    "run_id": Optional(str),
+    "duration_s": (int, float),
+    "units": {str: _NODE},
+    "tasks": {str: _TASK},
+}
+"""What readers of a run's record, or of its document, rely on."""
+UNIT_SHAPE = {
+    "unit": str,
+    "status": str,
+    "run": str,
+    "at": str,
+    "changes": {str: int},
+    "resources": _RESOURCES,
+    "addresses": [str],
+    "providers": {str: str},
+    "commit": Optional(str),
+}
+"""What readers of a unit's record rely on."""
 
 
 @dataclass(frozen=True)

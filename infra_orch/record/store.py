@@ -13,8 +13,9 @@ from infra_orch.files import write_atomically
 from infra_orch.git.commit import Commit, commit_paths
 from infra_orch.git.repository import Repository
 from infra_orch.project import NAME, StackFolder
-from infra_orch.record.record import SCHEMA, to_text
+from infra_orch.record.record import RUN_SHAPE, SCHEMA, UNIT_SHAPE, to_text
 from infra_orch.run.outcome import Counts, Outcome, Status
+from infra_orch.shape import misfit
 
 TRAILER = "Infra-Orch-Run"
 
@@ -69,6 +70,11 @@ def read_record(path: Path) -> Mapping[str, Any]:
     if not isinstance(schema, int) or schema > SCHEMA:
         newer = f"this was written by a newer infra-orch (schema {schema!r})"
         raise UserError(newer, where=Where(_from_here(path)), hint="upgrade infra-orch")
+    if wrong := misfit(document, RUN_SHAPE if "units" in document else UNIT_SHAPE):
+        shown = _from_here(path)
+        raise UserError(
+            f"this is not a record: {wrong}", where=Where(shown), hint=f"git checkout -- {shown} brings it back"
+        )
     return dict(document)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -103,6 +103,15 @@ def write_intent(intent: Intent, context: RunContext) -> None:
     }
     write_atomically(context.run_folder / NAME, json.dumps(context.redactor.value(document)), mode=0o600)
     context.journal.write("apply", durable=True)
+
+
+def runs_of(stack: str, folder: StackFolder, *, sandbox: bool) -> Iterator[str]:
+    """The ids of the runs that began to change *stack* and are known here, newest first."""
+    for path in sorted((folder.project.scratch / "runs").glob(f"*/{NAME}"), reverse=True):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            facts = json.loads(path.read_text(encoding="utf-8"))["facts"]
+            if (facts["stack"], bool(facts["sandbox"])) == (stack, sandbox):
+                yield path.parent.name
 
 
 def read_intent(run_folder: Path, folder: StackFolder) -> Intent | None:

@@ -15,6 +15,7 @@ from typing import Any
 from infra_orch.redact import Redactor
 from infra_orch.run.changes import PlanDocument
 from infra_orch.run.diagnosis import Messages
+from infra_orch.run.state import instances
 
 _IN_STATE_ALONE = frozenset({"terraform_data"})
 """Resources of Terraform's own that are nothing but what the state has of them."""
@@ -86,23 +87,6 @@ def in_flight(
         for address, (kind, action, since) in begun.items()
         if address in said.unfinished and action == "create" and address not in held and kind not in _IN_STATE_ALONE
     ]
-
-
-def instances(state: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The address and attributes of every managed resource instance of a state, as `terraform state pull` prints it.
-
-    Objects that are deposed are left out: they are on their way out.
-    """
-    for resource in state.get("resources") or ():
-        if resource.get("mode") != "managed":
-            continue
-        module = f"{resource['module']}." if resource.get("module") else ""
-        for instance in resource.get("instances") or ():
-            if instance.get("deposed"):
-                continue
-            key = instance.get("index_key")
-            index = "" if key is None else f"[{json.dumps(key, ensure_ascii=False)}]"
-            yield f"{module}{resource['type']}.{resource['name']}{index}", instance.get("attributes") or {}
 
 
 def _created_and_deleted(log: Path) -> tuple[dict[str, tuple[str, str, str]], set[tuple[str, str]]]:

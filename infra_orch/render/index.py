@@ -14,7 +14,9 @@ from typing import Any, cast
 from infra_orch.errors import UserError, Where
 from infra_orch.graph.graph import Graph
 from infra_orch.project import NAME, StackFolder
+from infra_orch.render.credentials import identities_json, read_identities
 from infra_orch.spec.check import CheckedStack, CheckedUnit
+from infra_orch.spec.credentials import Identities
 from infra_orch.spec.sound import is_identifier
 from infra_orch.spec.stack import Phase
 
@@ -41,7 +43,8 @@ class RenderedUnit:
     *module*: the module's folder, relative to the project, or its address. *needs*: by upstream unit, the outputs that
     it reads. *variables*: the environment variables that it reads. *outputs*: the outputs that it passes through, with
     whether each is sensitive. *former_backend*: backend.tf of the state that the unit had under its former name.
-    *files*: SHA-256 by file name. *required*: version constraints by provider source address.
+    *files*: SHA-256 by file name. *required*: version constraints by provider source address. *credentials*: whose it
+    works with, where these are not the environment's.
     """
 
     name: str
@@ -58,6 +61,7 @@ class RenderedUnit:
     files: Mapping[str, str]
     required: Mapping[str, str]
     where: Where
+    credentials: Identities | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,9 @@ class KeptUnit:
 
 @dataclass(frozen=True)
 class RenderedStack:
-    """A stack as it was rendered: what plan, apply and destroy run from. *left_over*: units whose render is kept."""
+    """A stack as it was rendered: what plan, apply and destroy run from. *left_over*: units whose render is kept.
+    *credentials* are those of its tasks.
+    """
 
     name: str
     folder: StackFolder
@@ -89,6 +95,7 @@ class RenderedStack:
     tasks: Mapping[str, RenderedTask]
     graph: Graph
     left_over: Mapping[str, KeptUnit] = field(default_factory=dict)
+    credentials: Identities | None = None
 
 
 def index_of(checked: CheckedStack, files: Mapping[str, Mapping[str, str]], former: Mapping[str, str]) -> RenderedStack:
@@ -108,6 +115,7 @@ def index_of(checked: CheckedStack, files: Mapping[str, Mapping[str, str]], form
             for name, task in sorted(checked.tasks.items())
         },
         graph=checked.graph,
+        credentials=checked.stack.credentials.identities if checked.stack.credentials else None,
     )
 
 
@@ -117,13 +125,15 @@ def to_json(stack: RenderedStack) -> str:
         "$schema": SCHEMA_ID,
         "schema": SCHEMA,
         "stack": stack.name,
-        "units": {name: _without(asdict(unit), "name") for name, unit in stack.units.items()},
+        "units": {name: _unit_json(unit) for name, unit in stack.units.items()},
         "tasks": {name: _without(asdict(task), "name") for name, task in stack.tasks.items()},
         "edges": [list(edge) for edge in stack.graph.edges],
     }
+    if stack.credentials:
+        document["credentials"] = identities_json(stack.credentials)
     if stack.left_over:
         document["left_over"] = {
-            name: _without(asdict(kept.unit), "name") | {"dependents": list(kept.dependents)}
+            name: _unit_json(kept.unit) | {"dependents": list(kept.dependents)}
             for name, kept in stack.left_over.items()
         }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -166,6 +176,7 @@ def digest(text: str | bytes) -> str:
 def _unit(checked: CheckedUnit, files: Mapping[str, str], stack: CheckedStack, former: str | None) -> RenderedUnit:
     unit = checked.unit
     project = stack.folder.project
+    credentials = unit.credentials or stack.stack.credentials
     return RenderedUnit(
         name=unit.name,
         module=project.shown(checked.source.folder) if checked.source.folder else checked.source.text,
@@ -183,6 +194,7 @@ def _unit(checked: CheckedUnit, files: Mapping[str, str], stack: CheckedStack, f
         files={name: digest(text) for name, text in sorted(files.items())},
         required=checked.required,
         where=project.shown_where(unit.where),
+        credentials=credentials.identities if credentials else None,
     )
 
 
@@ -199,7 +211,8 @@ def _read_stack(document: Mapping[str, Any], folder: StackFolder) -> RenderedSta
     for unit in units.values():
         if not graph.upstream[unit.name] >= unit.needs.keys():
             raise ValueError(f"unit {unit.name} needs what it does not come after")
-    return RenderedStack(_name(document["stack"]), folder, units, tasks, graph, kept)
+    credentials = read_identities(document.get("credentials"))
+    return RenderedStack(_name(document["stack"]), folder, units, tasks, graph, kept, credentials)
 
 
 def _read_unit(name: str, value: Mapping[str, Any]) -> RenderedUnit:
@@ -218,6 +231,7 @@ def _read_unit(name: str, value: Mapping[str, Any]) -> RenderedUnit:
         files={_file_name(file): str(checksum) for file, checksum in value["files"].items()},
         required={str(source): str(version) for source, version in value["required"].items()},
         where=Where(str(value["where"]["file"]), int(value["where"]["line"])),
+        credentials=read_identities(value.get("credentials")),
     )
 
 
@@ -256,6 +270,11 @@ def _file_name(name: str) -> str:
     if "/" in name or "\\" in name or name.startswith(".") or not name.endswith((".tf", ".tf.json")):
         raise ValueError(f"{name!r} is not a rendered file")
     return name
+
+
+def _unit_json(unit: RenderedUnit) -> dict[str, Any]:
+    own = {"credentials": identities_json(unit.credentials)} if unit.credentials else {}
+    return _without(_without(asdict(unit), "name"), "credentials") | own
 
 
 def _without(mapping: dict[str, Any], key: str) -> dict[str, Any]:

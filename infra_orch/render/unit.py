@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 
 from infra_orch.errors import Problem, SpecError, Where, nearest
 from infra_orch.project import StackFolder
 from infra_orch.render.hcl import VARIABLE_PREFIX, Raw, body_lines, expression_text
+from infra_orch.render.own_templates import OwnTemplates, loader_within, render_bounded
 from infra_orch.spec.check import CheckedStack, CheckedUnit
 from infra_orch.spec.provider import Provider
 from infra_orch.spec.values import Input
@@ -24,13 +24,13 @@ FILES = ("main.tf", "backend.tf", "providers.tf", "outputs.tf", "variables.tf")
 class Templates:
     """The shipped templates, and those of a stack that stand in for them.
 
-    A stack's own are run in Jinja's sandbox, and an undefined name is an error.
+    A stack's own are run in Jinja's sandbox, within bounds, and an undefined name is an error.
     """
 
     def __init__(self, folder: StackFolder) -> None:
         self._folder = folder
         self._shipped = _prepared(Environment, PackageLoader("infra_orch.render", "templates"))
-        self._own = _prepared(SandboxedEnvironment, FileSystemLoader(folder.templates))
+        self._own = _prepared(OwnTemplates, loader_within(folder.templates, folder.project.root))
 
     def problems(self) -> Iterator[Problem]:
         """Yield every template of the stack that stands in for nothing; those that begin with `_` are for including."""
@@ -48,7 +48,7 @@ class Templates:
         if own is None:
             return self._shipped.get_template(name).render(values)
         try:
-            return self._own.get_template(own).render(values)
+            return render_bounded(self._own, own, values)
         except Exception as error:  # a template can raise anything that its expressions can
             shown = self._folder.project.shown(self._folder.templates / own)
             line = getattr(error, "lineno", None) or _template_line(error, own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -21,13 +22,23 @@ class Style:
         return f"\033[{';'.join(_CODES[name] for name in names)}m{text}\033[0m"
 
 
+_OWN = re.compile(rf"(\033\[(?:0|(?:{'|'.join(_CODES.values())})(?:;(?:{'|'.join(_CODES.values())}))*)m)")
+_UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+"""Unicode's categories of what controls, marks or parts text and is not seen itself."""
+
+
+def safe_in_colour(text: str) -> str:
+    """Return *text* with the colours that a Style wrote, and all else in it as safe() has it."""
+    return "".join(part if number % 2 else safe(part) for number, part in enumerate(_OWN.split(text)))
+
+
 def safe(text: str, *, keep_newlines: bool = True) -> str:
     """Return text of others so that it can only be read: control and bidi characters are shown, not sent."""
     return "".join(
         char
         if char == "\t"
         or (char == "\n" and keep_newlines)
-        or unicodedata.category(char) not in ("Cc", "Cf", "Co")
+        or unicodedata.category(char) not in _UNSEEN
         or char in "\u200d\u200c"
         else f"\\u{ord(char):04x}"
         for char in text

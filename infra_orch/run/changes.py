@@ -16,7 +16,18 @@ from infra_orch.redact import Redactor
 from infra_orch.run.differences import Side, differences, part_at
 from infra_orch.run.outcome import AttributeChange, ResourceChange
 from infra_orch.run.values import UNKNOWN, UNKNOWN_RESOURCE, Output
+from infra_orch.shape import Optional, misfit
 
+_MODULE: dict[str, Any] = {"resources": Optional([{"mode": str, "address": str}])}
+_MODULE["child_modules"] = Optional([_MODULE])
+_CHANGE = {"actions": [str], "importing": Optional({str: object}), "replace_paths": Optional([list])}
+_PLAN = {
+    "resource_changes": Optional(
+        [{"address": str, "type": str, "previous_address": Optional(str), "change": _CHANGE}],
+    ),
+    "output_changes": Optional({str: {"actions": [str], "before_sensitive": object, "after_sensitive": object}}),
+    "planned_values": Optional({"outputs": Optional({str: dict}), "root_module": Optional(_MODULE)}),
+}
 _TRUSTED_DIGITS = 15
 _TRUSTED = 1 << 53
 
@@ -90,6 +101,8 @@ def read_plan(path: Path) -> PlanDocument:
         document = json.load(file, parse_float=Decimal)
     if not isinstance(document, dict) or "format_version" not in document:
         raise ValueError("not a plan in Terraform's JSON format")
+    if wrong := misfit(document, _PLAN):
+        raise ValueError(f"not a plan in Terraform's JSON format: {wrong}")
     return PlanDocument(document)
 
 

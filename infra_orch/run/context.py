@@ -11,6 +11,7 @@ from infra_orch.engine.providers import ProviderCache
 from infra_orch.process import Supervisor
 from infra_orch.redact import Redactor
 from infra_orch.render.index import RenderedStack, RenderedUnit
+from infra_orch.run.credentials import Wallet
 from infra_orch.run.journal import Journal
 from infra_orch.run.progress import Progress
 
@@ -34,7 +35,8 @@ class RunContext:
     """What every unit of a run shares. Values only; what can change is behind the supervisor, journal and redactor.
 
     *environment* is the scrubbed environment that Terraform runs in. *work* is the folder of the units' work folders,
-    *logs* the folder of the run's logs. *inherit* are descriptors that children keep open (the stack's lock).
+    *logs* the folder of the run's logs. *wallet* has the credentials of the units. *inherit* are descriptors that
+    children keep open (the stack's lock).
     """
 
     run_id: str
@@ -46,6 +48,7 @@ class RunContext:
     supervisor: Supervisor
     journal: Journal
     redactor: Redactor
+    wallet: Wallet
     work: Path
     run_folder: Path
     progress: Progress = field(default_factory=Progress)

@@ -165,14 +165,14 @@ _KNOWN = (
         r"HTTP remote state already locked(?:: ID=(?P<id>\S+))?",
         "locked",
         "the state is locked by somebody else (lock {id}); its server does not say who that is",
-        "wait until that run has ended; if it is gone: infra-orch tf {subject} -- force-unlock {id}",
+        "wait until that run has ended; if it is gone: infra-orch unlock {subject}",
     ),
     _Known(
         r"Error acquiring the state lock(?:.*?\n[\s│]*ID:\s*(?P<id>\S+))?(?:.*?Who:\s*(?P<who>[^\n]+))?"
         r"(?:.*?Created:\s*(?P<since>[^\n]+))?",
         "locked",
         "the state is locked by {who} since {since} (lock {id})",
-        "wait until that run has ended; if it is gone: infra-orch tf {subject} -- force-unlock {id}",
+        "wait until that run has ended; if it is gone: infra-orch unlock {subject}",
     ),
     _Known(
         r"Saved plan is stale|plan file can no longer be applied because the state was changed",

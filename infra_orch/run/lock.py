@@ -19,10 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from infra_orch.errors import LockedError
+from infra_orch.errors import LockedError, UserError
 from infra_orch.process import birth, lives
 
+SCHEMA = 1
 _MOST_BYTES = 1 << 16
+_SECONDS_TO_SIGN = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class StackLock:
         self.handle = handle
         self.owed = owed
         self._holder = holder
+        self._released = False
         self._write(asdict(holder))
 
     def settled(self, run_id: str) -> None:
@@ -62,13 +65,16 @@ class StackLock:
         self._write(asdict(self._holder))
 
     def release(self, *, owes: bool) -> None:
-        """Leave no holder in the file; *owes*: this run's end is still to be seen to."""
+        """Leave no holder in the file; *owes*: this run's end is still to be seen to. What comes first counts."""
+        if self._released:
+            return
+        self._released = True
         if owes:
             self.owed = (*self.owed, self._holder.run_id)
         self._write({})
 
     def _write(self, holder: dict[str, Any]) -> None:
-        data = json.dumps({**holder, "owed": list(self.owed)}).encode()
+        data = json.dumps({"schema": SCHEMA, **holder, "owed": list(self.owed)}).encode()
         # In this order there is a whole document at the beginning of the file at every moment.
         os.pwrite(self.handle, data, 0)
         os.ftruncate(self.handle, len(data))
@@ -92,7 +98,11 @@ def stack_lock(
         holder = Holder(socket.gethostname(), os.getpid(), run_id, command, since, birth(os.getpid()))
         owed = tuple(str(owed) for owed in before.get("owed") or ())
         died = before.get("run_id")
-        yield StackLock(handle, holder, (*owed, died) if isinstance(died, str) and died not in owed else owed)
+        lock = StackLock(handle, holder, (*owed, died) if isinstance(died, str) and died not in owed else owed)
+        try:
+            yield lock
+        finally:
+            lock.release(owes=False)
     finally:
         os.close(handle)
 
@@ -110,11 +120,15 @@ def holder_of(path: Path) -> Holder | None:
 
 def _acquire(handle: int, stack: str, wait: Callable[[Holder], bool]) -> dict[str, Any]:
     """Take the lock, and return what the file said before."""
+    patience = time.monotonic() + _SECONDS_TO_SIGN
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = _holder(_read(handle))
+            if holder is None and time.monotonic() < patience:
+                time.sleep(0.02)  # whoever has taken it has not signed yet
+                continue
             if holder is None or not holder.is_gone or not wait(holder):
                 raise _locked(holder, stack) from error
         else:
@@ -152,4 +166,11 @@ def _read(handle: int) -> dict[str, Any]:
         found, _ = json.JSONDecoder().raw_decode(os.pread(handle, _MOST_BYTES, 0).decode())
     except (ValueError, OSError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    if isinstance(found.get("schema"), int) and found["schema"] > SCHEMA:
+        raise UserError(
+            f"a newer infra-orch has worked on this stack (schema {found['schema']} of its lock)",
+            hint="upgrade infra-orch",
+        )
+    return found

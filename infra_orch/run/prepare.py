@@ -15,7 +15,10 @@ from infra_orch.engine.platforms import complete_lock
 from infra_orch.engine.providers import UnitToInit
 from infra_orch.errors import UnavailableError
 from infra_orch.files import private_folder, write_atomically, write_if_different
+from infra_orch.guard.check import check_installed, check_unit
+from infra_orch.module.configuration import SUFFIXES
 from infra_orch.module.files import LOCK_FILE, module_files, module_folders
+from infra_orch.project import StackFolder
 from infra_orch.render.hcl import VARIABLE_PREFIX
 from infra_orch.render.index import RenderedUnit
 from infra_orch.run.context import RunContext
@@ -58,7 +61,7 @@ def prepare(work: UnitWork, context: RunContext, upstream: Upstream, *, former: 
     """Bring the work folder of a unit up to date, and run init where something that init reads has changed.
 
     *former*: on the state that the unit had under its former name. Raises StepError where init fails or an environment
-    variable that the unit reads is not set.
+    variable that the unit reads is not set, NotAllowedError where the setting `allow` does not allow what is in it.
     """
     folder = private_folder(context.work / work.unit.name)
     _write_files(work, context, folder)
@@ -66,14 +69,26 @@ def prepare(work: UnitWork, context: RunContext, upstream: Upstream, *, former: 
     write_upstream(folder, upstream)
     ready = Ready(folder, {**_environment_values(work.unit, context), **upstream.variables})
     mark = folder / _INIT_MARK
+    guarded = _guarded(work, context, folder)
+    check_unit(*guarded)
     if not (folder / ".terraform").is_dir() or _read(mark) != init_fingerprint(work, context, folder):
         initialise(work, context, ready)
+    check_installed(*guarded)
     return ready
+
+
+def _guarded(
+    work: UnitWork, context: RunContext, folder: Path
+) -> tuple[StackFolder, RenderedUnit, Path, frozenset[str]]:
+    """What the guard is told of a unit: its folder, and which files in it were written by us just now, and last."""
+    ours = {UPSTREAM_FILE, SANDBOX_FILE} if context.sandbox else {UPSTREAM_FILE}
+    return context.stack.folder, work.unit, folder, frozenset(ours)
 
 
 def put_backend(work: UnitWork, context: RunContext, folder: Path, *, former: bool) -> bool:
     """Write the backend of a unit, or of its former name, into *folder*; in the sandbox over it. Whether it changed."""
     unit = work.unit
+    context.wallet.learn(unit)
     name = unit.formerly if former and unit.formerly else unit.name
     text = unit.former_backend if former and unit.former_backend else work.files["backend.tf"]
     changed = write_if_different(folder / "backend.tf", text, mode=0o600)
@@ -86,12 +101,14 @@ def put_backend(work: UnitWork, context: RunContext, folder: Path, *, former: bo
 def prepare_backend(work: UnitWork, context: RunContext, *, former: bool = False) -> Path:
     """Make a folder ready from which a unit's state can be read: its backend alone, so that no provider is needed.
 
-    It lies beside the unit's work folder, so that both can be used at once. Raises StepError where init fails.
+    It lies beside the unit's work folder, so that both can be used at once. Raises StepError where init fails,
+    NotAllowedError where the setting `allow` does not allow the backend.
     """
     name = work.unit.name
     bare = UnitWork(replace(work.unit, providers=()), work.files)
     folder = private_folder(context.work / f"{name}.{'former-' if former else ''}state")
     changed = put_backend(bare, context, folder, former=former)
+    check_unit(*_guarded(bare, context, folder))
     if changed or not (folder / ".terraform").is_dir():
         argv = command.init(context.engine, reconfigure=True)
         invoke(context, name, "state", argv, folder, context.init_environment).check()
@@ -105,7 +122,8 @@ def initialise(work: UnitWork, context: RunContext, ready: Ready) -> None:
     mark.unlink(missing_ok=True)
     name, log = work.unit.name, context.log(work.unit.name, "init")
     context.progress.started(name, "init", log)
-    unit = UnitToInit(name, folder, work.unit.required, context.init_environment, log)
+    environment = context.wallet.for_unit(name, context.init_environment, changes=False)
+    unit = UnitToInit(name, folder, work.unit.required, environment, log)
     with _as_step(context, log):
         context.providers.prepare(unit)
     argv = command.init(context.engine, reconfigure=True)
@@ -155,7 +173,7 @@ def init_fingerprint(work: UnitWork, context: RunContext, folder: Path) -> str:
     project = context.stack.folder.project
     modules = module_folders([folder], project.cache / "modules")[1:]
     for path in module_files(modules, project.cache / "modules"):
-        if path.name.endswith((".tf", ".tf.json")):
+        if path.name.endswith(SUFFIXES):
             digest.update(project.shown(path).encode() + b"\n" + path.read_bytes())
     return digest.hexdigest()
 

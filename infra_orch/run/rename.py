@@ -15,6 +15,7 @@ from infra_orch.engine import command
 from infra_orch.files import write_atomically
 from infra_orch.run.context import RunContext
 from infra_orch.run.prepare import UnitWork, prepare_backend, put_backend
+from infra_orch.run.state import read_state
 from infra_orch.run.terraform import StepError, invoke, printed
 
 
@@ -79,11 +80,10 @@ def bring_state(work: UnitWork, context: RunContext) -> None:
 def pull_state(work: UnitWork, context: RunContext, *, former: bool) -> dict[str, Any]:
     """The state in the unit's own place, or under its former name, as JSON has it; empty where there is none.
 
-    Raises StepError where Terraform cannot read it.
+    Raises StepError where Terraform cannot read it, ValueError where what it prints is no state.
     """
     folder = prepare_backend(work, context, former=former)
-    text = printed(context, work.unit.name, "state", command.state_pull(context.engine), folder).strip()
-    return dict(json.loads(text)) if text else {}
+    return read_state(printed(context, work.unit.name, "state", command.state_pull(context.engine), folder))
 
 
 def _resources(state: dict[str, Any]) -> list[Any]:

@@ -106,7 +106,9 @@ def _attempts(task: Task, settled: Context, context: RunContext) -> Outcome:
 
 def _attempt(task: Task, settled: Context, context: RunContext) -> object:
     """Call the function in a thread, which is left behind where it does not end in time."""
-    mine = replace(settled, deadline=time.monotonic() + task.timeout if task.timeout is not None else None)
+    environment = context.wallet.for_tasks(settled.environment)
+    deadline = time.monotonic() + task.timeout if task.timeout is not None else None
+    mine = replace(settled, environment=environment, deadline=deadline)
     results: list[object] = []
     errors: list[BaseException] = []
 
@@ -200,10 +202,21 @@ class _Redacting(logging.Formatter):
         return self._redactor.text(super().format(record))
 
 
+class _LogFile(logging.FileHandler):
+    """A log whose file may have gone, or whose disk may be full: a task does not fail for that."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say nothing: what logging would print is a traceback, into the user's terminal."""
+
+
 @contextlib.contextmanager
 def _logger(redactor: Redactor, name: str, path: Path) -> Iterator[logging.Logger]:
     logger = logging.Logger(f"infra_orch.task.{name}")  # noqa: LOG001 - of this run alone: no other handler gets it
-    handler = logging.FileHandler(path, encoding="utf-8", errors="replace", delay=True)
+    handler = _LogFile(path, encoding="utf-8", errors="replace", delay=True)
     handler.setFormatter(_Redacting(redactor))
     logger.addHandler(handler)
     try:

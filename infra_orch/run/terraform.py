@@ -84,14 +84,17 @@ def invoke(  # noqa: PLR0913 - a command has that many sides, and each caller sa
 ) -> Invocation:
     """Run *argv* in *cwd* and wait for it. Its output goes to the log of *node* and *step*, or stdout to *stdout*.
 
-    *variables* are input variables. *changes_world* journals the attempt, on disk before it begins and after it ends;
-    *facts* are what its beginning says besides.
-    Raises InterruptedRun where the run is stopping before it begins, and where it was stopped by that and changes
-    nothing; OSError where its beginning cannot be journalled. Once it has run, nothing that fails here hides it.
+    *environment* is completed by the unit's credentials, those that apply where it *changes_world*. *variables* are
+    input variables. *changes_world* journals the attempt, on disk before it begins and after it ends; *facts* are what
+    its beginning says besides.
+    Raises CredentialsError where there are none to be had; InterruptedRun where the run is stopping before it begins,
+    and where it was stopped by that and changes nothing; OSError where its beginning cannot be journalled. Once it has
+    run, nothing that fails here hides it.
     """
     log = context.log(node, step)
     begin = _size(log)
     values = {f"TF_VAR_{name}": value for name, value in (variables or {}).items()}
+    environment = context.wallet.for_unit(node, environment, changes=changes_world)
     if changes_world:
         context.journal.write("begin", durable=True, node=node, step=step, cwd=str(cwd), log=str(log), **(facts or {}))
     returncode = context.supervisor.run(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from infra_orch.engine import command
-from infra_orch.errors import InterruptedRun, UserError
+from infra_orch.errors import InterruptedRun, RefusedError, UserError
 from infra_orch.run.changes import PlanDocument, read_plan
 from infra_orch.run.context import RunContext
 from infra_orch.run.diagnosis import DISK_FULL, is_full, needs_init, waits_for_unknown, warning_texts
@@ -98,6 +98,7 @@ def refuse_protected(work: UnitWork, planned: Planned, *, known: bool) -> Planne
 def not_planned(work: UnitWork, upstream: Upstream, error: Exception) -> Planned:
     """What became of a unit whose plan *error* stood in the way of."""
     status = Status.CANCELLED if isinstance(error, InterruptedRun) else Status.FAILED
+    status = Status.REFUSED if isinstance(error, RefusedError) else status
     outcome = Outcome(work.unit.name, status, failure=_of(error), basis=upstream.basis, destroys_unit=work.destroy)
     return Planned(outcome, {}, upstream)
 

@@ -10,6 +10,7 @@ from infra_orch.graph.graph import Graph
 from infra_orch.module.declaration import Module
 from infra_orch.project import StackFolder
 from infra_orch.spec.backends import backend_problems
+from infra_orch.spec.identities import credentials_problems
 from infra_orch.spec.inputs import input_problems
 from infra_orch.spec.modules import ModuleOf, read_modules
 from infra_orch.spec.names import name_problems, task_problems
@@ -63,6 +64,7 @@ def check_stack(stack: Stack, folder: StackFolder) -> CheckedStack:
     problems += task_problems(stack)
     problems += backend_problems(stack)
     problems += declared_provider_problems(stack)
+    problems += credentials_problems(stack)
     for unit in stack.units:
         if not modules[unit].broken:
             problems += unit_provider_problems(stack, unit, modules[unit].module)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from infra_orch.errors import Problem, Where, nearest
 from infra_orch.project import StackFolder
 from infra_orch.spec.caller import is_own, is_users
+from infra_orch.spec.credentials import Credentials
 from infra_orch.spec.provider import Backend, Provider, S3Backend
 from infra_orch.spec.stack import Stack
 
@@ -21,6 +22,11 @@ _CALLS: Mapping[str, Callable[..., object]] = {
     "Provider.__init__": Provider,
     "Backend.__init__": Backend,
     "S3Backend.__init__": S3Backend,
+    "Credentials.__init__": Credentials,
+    "Credentials.profile": Credentials.profile,
+    "Credentials.role": Credentials.role,
+    "Credentials.web_identity": Credentials.web_identity,
+    "Credentials.command": Credentials.command,
 }
 _UNEXPECTED = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
 _LONGEST = 1000

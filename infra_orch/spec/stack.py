@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias, overload
 from infra_orch.errors import Where
 from infra_orch.spec.arguments import many, mapping, one, optional_text, shown, text
 from infra_orch.spec.caller import where_called
+from infra_orch.spec.credentials import Credentials
 from infra_orch.spec.provider import Backend, LocalBackend, Provider
 from infra_orch.spec.values import Input, Outputs
 
@@ -58,6 +59,7 @@ class Unit:
     formerly: str | None
     extra_outputs: tuple[str, ...]
     sensitive_outputs: tuple[str, ...]
+    credentials: Credentials | None
     where: Where
 
     @property
@@ -100,7 +102,8 @@ class Stack:
 
     *name* identifies the stack and its states, wherever its folder lies. *backend* keeps each unit's state,
     *providers* are the configurations that units may use, *tags* are tags of every unit (for selection on the
-    command line; tags of resources are the provider's own `default_tags`).
+    command line; tags of resources are the provider's own `default_tags`). *credentials* are those that Terraform
+    works with, where these are not the environment's.
 
     Everything here raises TypeError for an argument of the wrong kind; what is wrong with a name or a value is found
     when the stack is checked, with everything else.
@@ -110,6 +113,7 @@ class Stack:
     backend: Backend = field(default_factory=LocalBackend)
     providers: Sequence[Provider] = ()
     tags: Sequence[str] = ()
+    credentials: Credentials | None = None
     where: Where = field(init=False)
     units: list[Unit] = field(init=False, default_factory=list)
     tasks: list[Task] = field(init=False, default_factory=list)
@@ -119,6 +123,7 @@ class Stack:
         one("backend=", self.backend, Backend, 'a backend, like S3Backend(...) or Backend("gcs", ...)')
         self.providers = many("providers=", self.providers, Provider, "Provider(...)")
         self.tags = many("tags=", self.tags, str, "strings")
+        _credentials(self.credentials)
         self.where = where_called()
 
     def unit(  # noqa: PLR0913 - what can be said of a unit; all but the name are given by name
@@ -135,6 +140,7 @@ class Stack:
         formerly: str | None = None,
         outputs: Sequence[str] = (),
         sensitive_outputs: Sequence[str] = (),
+        credentials: Credentials | None = None,
     ) -> Unit:
         """Declare an instance of a module, and return it so that others can refer to its outputs.
 
@@ -145,6 +151,7 @@ class Stack:
         *after*: units and tasks to come after without taking a value from them. *protect*: no run destroys or replaces
         anything in it. *tags*: for `--tag`. *formerly*: the unit's name before it was renamed; its state moves along.
         *outputs* and *sensitive_outputs*: outputs of a remote module, whose files cannot be read here, to be kept.
+        *credentials*: those that Terraform works with, in the place of the stack's.
         """
         unit = Unit(
             name=text("the unit's name", name),
@@ -158,6 +165,7 @@ class Stack:
             formerly=optional_text("formerly=", formerly),
             extra_outputs=many("outputs=", outputs, str, "names of outputs"),
             sensitive_outputs=many("sensitive_outputs=", sensitive_outputs, str, "names of outputs"),
+            credentials=_credentials(credentials),
             where=where_called(),
         )
         self.units.append(unit)
@@ -224,6 +232,10 @@ def _names(what: str, nodes: object) -> tuple[str, ...]:
 
 def _address(provider: object) -> str:
     return provider.address if isinstance(provider, Provider) else text("a provider in providers=", provider)
+
+
+def _credentials(value: object) -> Credentials | None:
+    return None if value is None else one("credentials=", value, Credentials, "Credentials.role(…) or the like")
 
 
 def _seconds(what: str, value: object) -> float:

@@ -44,3 +44,15 @@ def test_no_number_of_units_at_once_means_one_for_each_core(desk: Desk) -> None:
 def test_a_command_that_is_none_gets_the_nearest(desk: Desk) -> None:
     result = desk.run("aply", "dev")
     assert (result.code, "did you mean" in result.err.lower(), "apply" in result.err) == (64, True, True)
+
+
+def test_without_a_command_the_help_is_shown_and_no_error(desk: Desk) -> None:
+    result = desk.run()
+    assert (result.code, result.out) == (64, "")
+    assert result.err.startswith("Usage: infra-orch")
+    assert "error" not in result.err
+
+
+def test_a_command_that_is_refused_as_it_begins_leaves_nothing_to_recover(two_units: Desk) -> None:
+    assert two_units.run("plan", "dev", "--unit", "nothing").code == 64
+    assert "nothing to recover" in two_units.run("recover", "dev").err

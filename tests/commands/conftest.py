@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from local_http import StateServer, serving_states
 
 from infra_orch.cli.app import run as run_cli
 from infra_orch.engine.mirror import find_mirrors, providers_in
@@ -99,3 +100,10 @@ def aws_mirror() -> str:
         if AWS in providers_in(mirror):
             return str(mirror)
     pytest.skip(f"no provider mirror with {AWS} on this machine; INFRA_ORCH_PROVIDER_MIRROR names one")
+
+
+@pytest.fixture
+def state_server() -> Iterator[tuple[str, StateServer]]:
+    """A server that keeps states: its URL, and what it keeps."""
+    with serving_states() as found:
+        yield found

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ import boto3
 import botocore
 import pytest
 from botocore.config import Config
+from local_http import Quiet, StateServer, over_http, served
 
 from infra_orch.engine import s3_backend
 
@@ -81,7 +80,7 @@ def test_a_state_that_somebody_locked_fails_its_unit_and_says_whose_lock_it_is(t
     error = units["web"]["error"]
     assert error["kind"] == "locked"
     assert all(text in error["summary"] for text in ("grace@ci-runner-7", "2026-01-02 03:04:05", lock["ID"]))
-    assert f"infra-orch tf dev web -- force-unlock {lock['ID']}" in error["hint"]
+    assert "infra-orch unlock dev web" in error["hint"]
 
 
 def test_a_lock_that_was_left_behind_can_be_released(two_units: Desk, s3: Any) -> None:
@@ -126,34 +125,6 @@ class Answers:
     status: int
     code: str
     asked: list[str] = field(default_factory=list)
-
-
-@contextlib.contextmanager
-def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class Quiet(BaseHTTPRequestHandler):
-    """Answers without a word on stderr."""
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
-
-    def answer(self, status: int, body: bytes = b"", kind: str = "application/xml") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
 
 
 @contextlib.contextmanager
@@ -254,52 +225,6 @@ def test_an_engine_that_cannot_lock_in_s3_is_refused(two_units: Desk, account: N
     assert "dynamodb_table" in refused.err
 
 
-@dataclass
-class StateServer:
-    """What https://developer.hashicorp.com/terraform/language/backend/http asks for, with its locks."""
-
-    states: dict[str, bytes] = field(default_factory=dict)
-    locks: dict[str, bytes] = field(default_factory=dict)
-    locked: list[str] = field(default_factory=list)
-
-
-@pytest.fixture
-def state_server() -> Iterator[tuple[str, StateServer]]:
-    kept = StateServer()
-
-    class Handler(Quiet):
-        def do_GET(self) -> None:
-            state = kept.states.get(self.path)
-            self.answer(200 if state else 404, state or b"", "application/json")
-
-        def do_POST(self) -> None:
-            kept.states[self.path.split("?")[0]] = self.body()
-            self.answer(200)
-
-        def do_LOCK(self) -> None:
-            if self.path in kept.locks:
-                self.answer(423, kept.locks[self.path], "application/json")
-                return
-            kept.locks[self.path] = self.body()
-            kept.locked.append(self.path)
-            self.answer(200)
-
-        def do_UNLOCK(self) -> None:
-            kept.locks.pop(self.path, None)
-            self.answer(200)
-
-        def body(self) -> bytes:
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-
-    with served(Handler) as url:
-        yield url, kept
-
-
-def over_http(url: str) -> str:
-    places = ", ".join(f'{name}="{url}/{{stack}}/{{unit}}"' for name in ("address", "lock_address", "unlock_address"))
-    return f'Backend("http", {places})'
-
-
 def test_states_are_kept_behind_http_under_its_lock(two_units: Desk, state_server: tuple[str, StateServer]) -> None:
     url, kept = state_server
     keep_states_in(two_units, over_http(url))
@@ -320,7 +245,7 @@ def test_a_lock_behind_http_is_not_told_as_our_own(two_units: Desk, state_server
     failed = two_units.run("apply", "dev", "--auto-approve")
     assert failed.code == 1
     assert "locked by somebody else (lock abc-123)" in failed.out
-    assert "force-unlock abc-123" in failed.out
+    assert "infra-orch unlock dev network" in failed.out
 
 
 def test_any_other_backend_is_rendered_as_it_was_given(two_units: Desk) -> None:

@@ -186,7 +186,10 @@ def test_a_package_that_is_not_the_locked_one_is_refused(desk: Desk, locking: Ne
     assert desk.git("status", "--porcelain") == ""
 
 
-def test_a_run_from_committed_files_adds_none_to_them(desk: Desk, locking: NetworkMirror) -> None:
+def test_a_run_from_committed_files_adds_none_to_them(
+    desk: Desk, locking: NetworkMirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFRA_ORCH_ALLOW_PROVIDERS", "acme/*")
     desk.run("render", "dev")
     desk.commit()
     desk.run("plan", "dev", "--from-rendered")

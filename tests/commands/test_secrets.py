@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from child_process import Child, until
 
 if TYPE_CHECKING:
     from conftest import Desk, Result
 
+STAND_IN = Path(__file__).parents[1] / "stand_in_terraform.py"
 TOKEN = "tkn<&>" + hashlib.sha256(b"token").hexdigest()[:24]
 CLOUD = hashlib.sha256(b"cloud").hexdigest()[:40]
 
@@ -216,6 +219,48 @@ def test_a_run_that_is_stopped_leaks_nothing(planted: Desk) -> None:
         child.send_signal(signal.SIGINT)
         assert child.wait(60) == 130
     assert leaks(planted, (planted.root.parent / "out").read_text()) == []
+
+
+@pytest.mark.parametrize("kill", [Child.kill_alone, Child.kill_with_all], ids=["orchestrator", "machine"])
+def test_a_run_that_was_killed_and_recovered_leaks_nothing(
+    planted: Desk, start: Callable[..., Child], monkeypatch: pytest.MonkeyPatch, kill: Callable[[Child], None]
+) -> None:
+    """Whoever recovers need not have the values that the dead run was given."""
+    planted.write({"stacks/dev/stack.py": spec(seconds=3)})
+    child = start("apply", "dev", "--auto-approve")
+    logs = planted.root / ".infra-orch/runs"
+    until(lambda: any("(local-exec)" in log.read_text() for log in logs.glob("*/down/apply.log")), "the leak")
+    kill(child)
+    monkeypatch.delenv("TOKEN")
+    recovered = planted.run("recover", "dev", "--auto-approve")
+    assert recovered.code == 0, recovered.err
+    shown = planted.run("show", "last", "down")
+    assert leaks(planted, child.out.read_text(), child.err.read_text(), *said(recovered), *said(shown)) == []
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_an_engine_that_crashes_leaks_nothing(planted: Desk, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("STAND_IN_TERRAFORM", f"{command}=crash")
+    result = planted.run("apply", "dev", "--auto-approve", "--engine", str(STAND_IN))
+    assert result.code == 1
+    assert leaks(planted, *said(result)) == []
+
+
+def test_a_secret_in_the_names_of_files_leaks_nothing(planted: Desk) -> None:
+    makes = """
+        resource "terraform_data" "file" {
+          input = "${path.root}/${var.token}"
+
+          provisioner "local-exec" {
+            command = "cat '${path.root}/${nonsensitive(var.token)}'"
+          }
+        }
+        """
+    planted.write({"modules/up/main.tf": f"{UP}\n{makes}"})
+    result = planted.run("apply", "dev", "--auto-approve")
+    assert result.code == 1
+    assert "No such file or directory" in planted.run("show", "last", "up").out
+    assert leaks(planted, *said(result), *said(planted.run("show", "last", "up"))) == []
 
 
 def test_sensitive_outputs_are_printed_where_that_is_asked_for(planted: Desk) -> None:

@@ -141,12 +141,34 @@ def test_a_git_that_does_not_do_its_work(
 
 def test_logs_that_somebody_deletes_in_the_middle(chain: Desk, start: Callable[..., Child]) -> None:
     spec = chain.root / "stacks/dev/stack.py"
-    wipe = '    import pathlib, shutil\n    shutil.rmtree(pathlib.Path(__file__).parents[2] / ".infra-orch/runs")\n'
+    wipe = (
+        '    import pathlib, shutil\n    shutil.rmtree(pathlib.Path(__file__).parents[2] / ".infra-orch/runs", True)\n'
+    )
     spec.write_text(spec.read_text().replace("def check(context):\n", f"def check(context):\n{wipe}"))
     chain.commit()
     done = start("apply", "dev", "--auto-approve")
     assert done.wait() == 0, done.err.read_text()
     assert chain.git("log", "-1", "--format=%s") == "apply dev: 20 created"
+
+
+def test_a_place_for_logs_that_cannot_be_written_any_more(chain: Desk, start: Callable[..., Child]) -> None:
+    """Root may write anywhere, so what stands in the way is a file where a folder is to be."""
+    spec = chain.root / "stacks/dev/stack.py"
+    block = """    import pathlib, shutil
+    logs = pathlib.Path(__file__).parents[2] / ".infra-orch/runs" / context.run_id / "u3"
+    shutil.rmtree(logs)
+    logs.write_text("")
+"""
+    spec.write_text(spec.read_text().replace("def check(context):\n", f"def check(context):\n{block}"))
+    spec.write_text(spec.read_text().replace("inputs={", "after=['check'], inputs={"))
+    chain.commit()
+    done = start("apply", "dev", "--auto-approve", "--json")
+    assert done.wait() == 1, done.err.read_text()
+    assert done.statuses() == {"u0": "applied", "u1": "applied", "u2": "applied", "u3": "failed"}
+    error = done.document()["units"]["u3"]["error"]["summary"]
+    assert "/u3" in error
+    assert ("Traceback" in done.err.read_text(), "defect" in error) == (False, False)
+    assert chain.git("log", "-1", "--format=%s") == "apply dev: 15 created (1 failed)"
 
 
 def test_a_clock_that_jumps_back(chain: Desk, start: Callable[..., Child]) -> None:

@@ -1,14 +1,13 @@
-"""What a log says was made, held against what a state has. The logs and states are made by Terraform itself."""
+"""What a log says was made, held against what a state has."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from infra_orch.recovery.lost import InFlight, Lost, in_flight, instances, lost_resources
+from infra_orch.recovery.lost import InFlight, Lost, in_flight, lost_resources
 from infra_orch.redact import Redactor
 from infra_orch.run.changes import PlanDocument
 from infra_orch.run.diagnosis import read_messages
@@ -32,28 +31,6 @@ def state(**ids: str) -> dict[str, object]:
         for name, value in ids.items()
     ]
     return {"resources": entries}
-
-
-def test_addresses_of_a_state_are_those_that_terraform_lists(tmp_path: Path) -> None:
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "inner/main.tf").write_text('resource "terraform_data" "it" {\n  count = 2\n}\n')
-    (tmp_path / "main.tf").write_text(
-        """
-        resource "terraform_data" "one" {}
-        resource "terraform_data" "each" {
-          for_each = toset(["a", "with \\"quotes\\"", "ü"])
-        }
-        module "in" {
-          source   = "./inner"
-          for_each = toset(["x"])
-        }
-        """
-    )
-    for command in (["init"], ["apply", "-auto-approve"]):
-        subprocess.run(["terraform", *command], cwd=tmp_path, check=True, capture_output=True)
-    listed = subprocess.run(["terraform", "state", "list"], cwd=tmp_path, check=True, capture_output=True, text=True)
-    found = [address for address, _ in instances(json.loads((tmp_path / "terraform.tfstate").read_text()))]
-    assert sorted(found) == sorted(listed.stdout.split("\n")[:-1])
 
 
 def test_what_was_created_and_is_in_no_state_is_lost(tmp_path: Path) -> None:

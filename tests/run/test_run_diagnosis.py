@@ -72,7 +72,7 @@ def test_a_state_that_somebody_holds_is_said_with_who_and_how_to_let_it_go(one: 
     assert error["kind"] == "locked"
     assert error["summary"].startswith("the state is locked by ")
     assert "since 20" in error["summary"]
-    assert "infra-orch tf dev web -- force-unlock " in error["hint"]
+    assert "infra-orch unlock dev web" in error["hint"]
 
 
 def test_a_crash_of_terraform_is_one(one: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra_orch.errors import LockedError
+from infra_orch.errors import LockedError, UserError
 from infra_orch.run.lock import Holder, holder_of, stack_lock
 
 HOLDS = """
@@ -100,3 +100,10 @@ def test_a_holder_whose_number_another_process_has_now_is_gone(tmp_path: Path) -
 
 def test_of_another_machines_processes_nobody_here_knows() -> None:
     assert not Holder("elsewhere", 1 << 22, "run-1", "apply", "2026-01-01T00:00:00+00:00").is_gone
+
+
+def test_a_lock_of_a_newer_version_is_not_guessed_at(tmp_path: Path) -> None:
+    path = tmp_path / "dev.lock"
+    path.write_text('{"schema": 99, "owed": ["run-1"]}')
+    with pytest.raises(UserError, match="newer infra-orch"), stack_lock(path, "dev", "run-2", "apply"):
+        pass

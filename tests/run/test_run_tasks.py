@@ -391,3 +391,18 @@ def test_tasks_are_said_to_be_skipped_where_no_python_is_evaluated(desk: Desk) -
     desk.commit()
     code, tasks, _ = applied(desk, "--from-rendered")
     assert (code, tasks["smoke"]["status"]) == (0, "skipped")
+
+
+def test_a_task_whose_log_is_gone_fails_for_its_own_reason(desk: Desk) -> None:
+    with_tasks(
+        desk,
+        """
+        @stack.task
+        def wipes(context):
+            import pathlib, shutil
+            shutil.rmtree(pathlib.Path(__file__).parents[2] / ".infra-orch/runs", ignore_errors=True)
+            raise ValueError("its own")
+        """,
+    )
+    code, tasks, _ = applied(desk)
+    assert (code, tasks["wipes"]["error"]["summary"]) == (1, "ValueError: its own")

@@ -1,0 +1,1 @@
+"""What rendered files and the modules that they call may have Terraform run and reach."""

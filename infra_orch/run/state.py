@@ -1,0 +1,48 @@
+"""A state, as `terraform state pull` prints it: the state file's own format, version 4."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from infra_orch.shape import Optional, misfit
+
+_INSTANCE = {"attributes": Optional(dict), "deposed": Optional(str)}
+_RESOURCE = {"mode": str, "type": str, "name": str, "module": Optional(str), "instances": [_INSTANCE]}
+_STATE = {
+    "serial": int,
+    "lineage": str,
+    "outputs": Optional({str: {"value": object}}),
+    "resources": Optional([_RESOURCE]),
+}
+
+
+def read_state(text: bytes) -> dict[str, Any]:
+    """Parse a state; empty where there is none. Raises ValueError where it is not one."""
+    if not text.strip():
+        return {}
+    try:
+        state = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("not a state: it is too deep") from error
+    if wrong := misfit(state, _STATE):
+        raise ValueError(f"not a state: {wrong}")
+    return dict(state)
+
+
+def instances(state: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The address and attributes of every managed resource instance of a state, as `terraform state pull` prints it.
+
+    Objects that are deposed are left out: they are on their way out.
+    """
+    for resource in state.get("resources") or ():
+        if resource.get("mode") != "managed":
+            continue
+        module = f"{resource['module']}." if resource.get("module") else ""
+        for instance in resource.get("instances") or ():
+            if instance.get("deposed"):
+                continue
+            key = instance.get("index_key")
+            index = "" if key is None else f"[{json.dumps(key, ensure_ascii=False)}]"
+            yield f"{module}{resource['type']}.{resource['name']}{index}", instance.get("attributes") or {}
