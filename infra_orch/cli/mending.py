@@ -38,7 +38,7 @@ def unlock(
     stack: o.Stack,
     unit: Annotated[
         str | None,
-        typer.Argument(metavar="[UNIT]", help="Only this unit.", autocompletion=completion.units),
+        typer.Argument(metavar="UNIT", help="Only this unit.", autocompletion=completion.units),
     ] = None,
     sandbox: o.Sandbox = False,
     auto_approve: o.AutoApprove = False,

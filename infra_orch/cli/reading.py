@@ -52,9 +52,9 @@ def output(
     stack: o.Stack,
     unit: Annotated[
         str | None,
-        typer.Argument(metavar="[UNIT]", help="Only this unit.", autocompletion=completion.units),
+        typer.Argument(metavar="UNIT", help="Only this unit.", autocompletion=completion.units),
     ] = None,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One output, raw, for scripts.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One output, raw, for scripts.")] = None,
     json: o.Json = False,
     sandbox: o.Sandbox = False,
     from_rendered: o.FromRendered = False,
@@ -87,7 +87,7 @@ def history(
 
 def show(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, the beginning of it, or `last`.")],
-    unit: Annotated[str | None, typer.Argument(metavar="[UNIT]", help="The full output of this unit.")] = None,
+    unit: Annotated[str | None, typer.Argument(metavar="UNIT", help="The full output of this unit.")] = None,
     json: o.Json = False,
 ) -> int:
     """Show one run in full, or the output of a unit in it."""

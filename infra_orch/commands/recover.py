@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.recovering import StandIn, as_it_was_run, conclude, owed, spec_tasks, standing_in
+from infra_orch.commands.recovering import StandIn, as_it_was_run, conclude, owed, spec_tasks, standing_in, told
 from infra_orch.commands.session import Session, session
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, RefusedError, UserError
@@ -41,7 +41,8 @@ def recover(project: Project, stack: str, options: RunOptions, console: Console,
     with progress_for(console) as progress, session(project, opened, "recover", console, progress, options) as run:
         if not owed(run):
             console.note(f"nothing to recover: no run of {opened.rendered.name} died")
-        clean = [_recover(run_id, run, options, console, adopts=not without_adopting) for run_id in owed(run)]
+        with told():
+            clean = [_recover(run_id, run, options, console, adopts=not without_adopting) for run_id in owed(run)]
         run.context.journal.write("done", durable=True, status="recovered")
         return ExitCode.DONE if all(clean) else ExitCode.FAILED
 

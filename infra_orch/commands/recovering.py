@@ -137,6 +137,17 @@ def spec_tasks(project: Project, case: Case, console: Console) -> Mapping[str, T
     return {task.name: task for task in stack.tasks}
 
 
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Within it, a command of Terraform's that fails is told to the user as what it is."""
+    try:
+        yield
+    except StepError as error:
+        failure = error.failure
+        log = f"; what it said is in {failure.log}" if failure.log else ""
+        raise UserError(f"{failure.summary}{log}", hint=failure.hint) from error
+
+
 def as_it_was_run(folder: StackFolder, *, sandbox: bool) -> tuple[Opened, bool]:
     """Open a stack as it is rendered, without evaluating Python, and tell whether its newest run was from rendered
     files: what that was not allowed, whoever sees to its end is not allowed either.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.recovering import as_it_was_run
+from infra_orch.commands.recovering import as_it_was_run, told
 from infra_orch.commands.selecting import Wanted, chosen_names
 from infra_orch.commands.session import Session, session
 from infra_orch.console import Console
@@ -17,7 +17,6 @@ from infra_orch.recovery.death import read_death
 from infra_orch.run.prepare import UnitWork, read_files
 from infra_orch.run.progress import Progress
 from infra_orch.run.state_lock import StateLock, is_ours, lock_of, release
-from infra_orch.run.terraform import StepError
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ def unlock(
                 raise UserError(f"the lock of {held.lock.unit} has no id, so its backend gives it back to nobody else")
             else:
                 _asked(held, options, console, run)
-                release(held.lock, held.work, run.context)
+                with told():
+                    release(held.lock, held.work, run.context)
                 console.note(f"{held.lock.unit}: unlocked")
         run.context.journal.write("done", durable=True, status="unlocked")
     if kept:
@@ -67,11 +67,8 @@ def _locks(opened: Opened, run: Session, options: RunOptions) -> Iterator[_Held]
     rendered = opened.rendered
     for name in sorted(chosen_names(opened, options.wanted) & rendered.units.keys()):
         work = UnitWork(rendered.units[name], read_files(rendered.folder.rendered, rendered.units[name]))
-        try:
+        with told():
             lock = lock_of(work, run.context)
-        except StepError as error:
-            failure = error.failure
-            raise UserError(f"{name}: {failure.summary}", hint=failure.hint) from error
         if lock:
             yield _Held(lock, work, _ours(lock, opened, run))
 

@@ -195,7 +195,7 @@ def take_lock(engine: Engine, *, lock_timeout: str | None = None) -> list[str]:
 
 def force_unlock(engine: Engine, lock_id: str) -> list[str]:
     """Release a state lock that its holder left behind; asks nothing."""
-    return _argv(engine, "force-unlock", "--", lock_id, force=IsFlagged)
+    return _argv(engine, "force-unlock", "--", lock_id, no_color=IsFlagged, force=IsFlagged)
 
 
 def fmt_check(engine: Engine, folder: Path | str) -> list[str]:

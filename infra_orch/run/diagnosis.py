@@ -175,6 +175,12 @@ _KNOWN = (
         "wait until that run has ended; if it is gone: infra-orch unlock {subject}",
     ),
     _Known(
+        r"LocalState not locked",
+        "locked",
+        "the state is a file that a program on this machine holds locked; nobody else can give that lock back",
+        "end that program; fuser or lsof of the state's file says which it is",
+    ),
+    _Known(
         r"Saved plan is stale|plan file can no longer be applied because the state was changed",
         "stale",
         "somebody else changed the state after this was planned, so the plan was not applied",

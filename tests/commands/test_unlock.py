@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from child_process import Child, until
 from local_http import StateServer, over_http
 
 if TYPE_CHECKING:
@@ -68,3 +70,23 @@ def test_a_unit_that_is_none_gets_the_nearest(two_units: Desk) -> None:
     two_units.run("render", "dev")
     done = two_units.run("unlock", "dev", "wbe")
     assert (done.code, 'did you mean "web"?' in done.err) == (64, True)
+
+
+def test_a_lock_that_a_program_here_holds_is_not_taken_from_it(
+    desk: Desk, start: Callable[..., Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A local state is locked by the system: nothing but the end of its holder gives it back."""
+    module = 'resource "terraform_data" "it" {\n  provisioner "local-exec" {\n    command = "exec sleep 30"\n  }\n}\n'
+    spec = 'from infra_orch import Stack\n\nstack = Stack("dev")\nstack.unit("it", module="it")\n'
+    desk.write({"modules/it/main.tf": module, "stacks/dev/stack.py": spec})
+    desk.commit()
+    assert desk.run("plan", "dev").code == 0
+    holder = start("tf", "dev", "it", "--", "apply", "-auto-approve", "-input=false")
+    until(lambda: "Provisioning with" in holder.out.read_text(), "the lock")
+    busy = desk.run("unlock", "dev", "--force", "--auto-approve")
+    assert busy.code == 75, "infra-orch itself holds the stack"
+    for path in (desk.root / ".infra-orch/locks").iterdir():
+        path.unlink()
+    kept = desk.run("unlock", "dev", "--force", "--auto-approve")
+    assert (kept.code, kept.out.startswith("it: locked by ")) == (1, True)
+    assert "a program on this machine holds locked" in kept.err

@@ -64,7 +64,7 @@ CASES: list[tuple[list[str], str]] = [
     (command.state_mv(ENGINE, "-a", "c.d", lock_timeout="5s"), "state mv -lock-timeout=5s -- -a c.d"),
     (command.state_rm(ENGINE, "a.b", "c.d"), "state rm -- a.b c.d"),
     (command.state_rm(ENGINE, "a.b", lock_timeout="5s"), "state rm -lock-timeout=5s -- a.b"),
-    (command.force_unlock(ENGINE, "-id"), "force-unlock -force -- -id"),
+    (command.force_unlock(ENGINE, "-id"), "force-unlock -no-color -force -- -id"),
     (command.fmt_check(ENGINE, Path("f")), "fmt -no-color -check -recursive -- f"),
     (command.version(ENGINE), "version -json"),
     (command.raw(ENGINE, ["taint", "a.b"]), "taint a.b"),
