@@ -41,7 +41,8 @@ class _Router(io.TextIOBase):
         return lines.write(text) if lines else self._others.write(text)
 
     def flush(self) -> None:
-        if threading.get_ident() not in self._lines:
+        # When this object goes, io flushes it once more, and the stream behind it may be closed by then.
+        if threading.get_ident() not in self._lines and not self._others.closed:
             self._others.flush()
 
 
