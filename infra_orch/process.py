@@ -187,12 +187,9 @@ class Supervisor:
 def birth(pid: int) -> str | None:
     """When a process was started, as the system counts; tells it from a later one of the same number.
 
-    None where there is no such process, and where the system has no /proc (proc(5): field 22 of `stat`).
+    None where there is no such process, and where the system has no /proc.
     """
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return None
+    return _stat(pid).get("starttime")
 
 
 def lives(pid: int, born: str | None = None) -> bool:
@@ -203,27 +200,30 @@ def lives(pid: int, born: str | None = None) -> bool:
         return False
     except PermissionError:
         pass
-    now = birth(pid)
-    return (born is None or now is None or now == born) and _state(pid) != "Z"
+    known = _stat(pid)
+    now = known.get("starttime")
+    return (born is None or now is None or now == born) and known.get("state") != "Z"
 
 
 def session_of(leader: int) -> list[int]:
     """The processes, other than *leader*, that live in the session that it led; none where there is no /proc."""
     found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            if int(fields[3]) == leader and fields[0] != "Z" and int(stat.parent.name) != leader:
-                found.append(int(stat.parent.name))
+    for folder in Path("/proc").glob("[0-9]*"):
+        pid = int(folder.name)
+        known = _stat(pid)
+        if known.get("session") == str(leader) and known["state"] != "Z" and pid != leader:
+            found.append(pid)
     return sorted(found)
 
 
-def _state(pid: int) -> str:
-    """The state of a process (proc(5): field 3), empty where that is not known."""
+def _stat(pid: int) -> dict[str, str]:
+    """What the system says of a process: fields 3, 6 and 22 of `stat`, see proc(5); nothing where it says nothing."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        fields = text.rpartition(")")[2].split()
+        return {"state": fields[0], "session": fields[3], "starttime": fields[19]}
     except (OSError, IndexError):
-        return ""
+        return {}
 
 
 def capture(

@@ -92,7 +92,7 @@ def _agreed(stack: str, options: RunOptions, console: Console, kind: str, run: S
 
 
 def _anything_to_do(outcomes: dict[str, Outcome]) -> bool:
-    return any(outcome.status in (Status.PLANNED, Status.DEFERRED) for outcome in outcomes.values())
+    return any(outcome.status.to_do for outcome in outcomes.values())
 
 
 def _consent(console: Console, kind: str, stack: str, run: Session) -> bool:

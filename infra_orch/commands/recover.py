@@ -60,20 +60,15 @@ def _recover(run_id: str, run: Session, options: RunOptions, console: Console, *
         case = desk.save_states(case)
         left = desk.adopt(case) if adopts else list(case.lost)
         flying = desk.look_for(case) if adopts else list(case.flying)
-        settled = StandIn(_examined(stand_in, case), stand_in.session)
-        conclude(settled, run, console, spec_tasks(run.context.stack.folder.project, case, console), {})
+        if case.lost or case.flying:
+            case = desk.look_again(case)
+        tasks = spec_tasks(run.context.stack.folder.project, case, console)
+        conclude(StandIn(case, stand_in.session), run, console, tasks, {})
         for lost in left:
             console.warn(f"{lost} is in no state")
         for flight in flying:
             console.warn(f"{flight.unit}: it may exist, and is in no state: {flight}")
         return not left and not flying
-
-
-def _examined(stand_in: StandIn, before: Case) -> Case:
-    """The case as it is once states have changed."""
-    if not before.lost and not before.flying:
-        return before
-    return examine(before.dead, before.intent, stand_in.session.context, workers=1)
 
 
 class _Desk:
@@ -83,6 +78,10 @@ class _Desk:
         self._context = stand_in.session.context
         self._options = options
         self._console = console
+
+    def look_again(self, case: Case) -> Case:
+        """The case as it is once states, or their locks, have changed."""
+        return examine(case.dead, case.intent, self._context)
 
     def release_locks(self, case: Case) -> Case:
         """Give back the state locks that the run left behind, and return the case without them."""
@@ -95,7 +94,7 @@ class _Desk:
                 )
             self._asked(f"Release the lock of {lock.unit} by {lock}? The run that held it is gone.")
             release(lock, case.selection.units[lock.unit], self._context)
-        return examine(case.dead, case.intent, self._context, 1) if case.locks else case
+        return self.look_again(case) if case.locks else case
 
     def save_states(self, case: Case) -> Case:
         """Put states where they belong, and return the case as it is then."""
@@ -104,7 +103,7 @@ class _Desk:
             why = "was cut off as it was written" if unsaved.target else "could not be saved"
             self._asked(f"Write {file} to the state of {unsaved.unit}, which {why}?")
             save(unsaved, self._context)
-        return examine(case.dead, case.intent, self._context, 1) if case.unsaved else case
+        return self.look_again(case) if case.unsaved else case
 
     def adopt(self, case: Case) -> list[Lost]:
         """Bring what was created and is in no state into it, and return what cannot be."""

@@ -92,7 +92,7 @@ def standing_in(run_id: str, run: Session, console: Console) -> Iterator[StandIn
     """
     context = run.context
     dead = read_death(run_id, context.stack.folder)
-    intent = dead.intent
+    intent = read_intent(dead.folder, context.stack.folder)
     gone = intent is not None and context.sandbox is not None and intent.emulator != context.sandbox.url
     with contextlib.closing(Journal(dead.folder / JOURNAL)) as journal:
         theirs = replace(context, run_id=run_id, run_folder=dead.folder, journal=journal)
@@ -104,7 +104,7 @@ def standing_in(run_id: str, run: Session, console: Console) -> Iterator[StandIn
             yield None
             return
         theirs = replace(theirs, stack=intent.stack)
-        case = examine(dead, intent, theirs, workers=1)
+        case = examine(dead, intent, theirs)
         facts = replace(intent.facts, duration=max(0.0, dead.last_sign - dead.began))
         past = Past(facts, _rendered(case, intent))
         yield StandIn(case, replace(run, context=theirs, command=facts.command, past=past))

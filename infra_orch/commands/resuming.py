@@ -11,10 +11,7 @@ from infra_orch.commands.selecting import Wanted
 from infra_orch.commands.session import Session
 from infra_orch.errors import UsageError
 from infra_orch.recovery.intent import Intent, plan_digests, read_intent, runs_of
-from infra_orch.run.outcome import Status
 from infra_orch.run.plan import Preview
-
-_TO_DO = (Status.PLANNED, Status.DEFERRED)
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class Resumed:
     def asked_before(self, shown: Preview, run: Session) -> bool:
         """Whether every plan is, change by change, one that was shown and consented to in that run."""
         now = plan_digests(shown, run.context)
-        doing = {name for name, outcome in shown.outcomes.items() if outcome.status in _TO_DO and not outcome.is_task}
+        doing = {name for name, outcome in shown.outcomes.items() if outcome.status.to_do and not outcome.is_task}
         return doing <= now.keys() and all(now[name] == self.digests.get(name) for name in doing)
 
 
@@ -46,7 +43,7 @@ def resumed(run: Session, wanted: str) -> Resumed:
     names = frozenset(
         name
         for name, outcome in intent.nodes.items()
-        if outcome.status in _TO_DO and done.get(name) not in ("applied", "unchanged")
+        if outcome.status.to_do and done.get(name) not in ("applied", "unchanged")
     )
     left = names & run.context.stack.graph.upstream.keys()
     if not left:

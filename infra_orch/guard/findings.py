@@ -16,7 +16,6 @@ from infra_orch.module.masking import BadSyntaxError
 from infra_orch.settings import Allow
 
 _OUTWARD = frozenset({"external", "http"})
-_RUNS_PROGRAMS = {"local_command": "action", "postrender": "resource"}
 _PROGRAMS = {("resource", "helm_release"): "postrender", ("action", "local_command"): "local_command"}
 """Besides provisioners: what starts a program by its argument (hashicorp/helm), or by its type (hashicorp/local)."""
 _COMMANDS = (
@@ -187,7 +186,7 @@ class _Place:
                 else:
                     yield Finding("the backend of a remote state is computed", self.where("backend"), "backends", "*")
         program = _PROGRAMS.get((kind, name))
-        if program and (_RUNS_PROGRAMS[program] == "action" or _holds(body, program)):
+        if program and (kind == "action" or _holds(body, program)):
             yield from self._program(f'"{program}" of {kind} "{name}"', program)
 
     def _program(self, what: str, name: str) -> Iterator[Finding]:

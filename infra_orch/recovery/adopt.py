@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from infra_orch.engine import command
 from infra_orch.files import write_atomically
 from infra_orch.recovery.lost import Lost
+from infra_orch.render.hcl import quote
 from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Outcome, Status, count
 from infra_orch.run.prepare import ADOPT_FILE, Ready, UnitWork, prepare
@@ -103,13 +103,9 @@ def _plan(work: UnitWork, lost: Sequence[Lost], context: RunContext, ready: Read
 def _imports(ready: Ready, lost: Iterable[Lost]) -> Iterator[None]:
     """Within it, the unit's work folder asks for the import of *lost*."""
     path = ready.folder / ADOPT_FILE
-    blocks = (f"import {{\n  to = {item.address}\n  id = {_quoted(item.id)}\n}}\n" for item in lost)
+    blocks = (f"import {{\n  to = {item.address}\n  id = {quote(item.id)}\n}}\n" for item in lost)
     write_atomically(path, "\n".join(blocks), mode=0o600)
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")

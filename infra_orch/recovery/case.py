@@ -47,16 +47,17 @@ class Case:
 
     def left_behind(self, lock: StateLock) -> bool:
         """Whether a lock is certainly the dead run's: taken by this user here, as the run's own command began."""
-        known = lock.created is not None and lock.id and is_ours(lock)
-        return bool(known and lock.created and self.dead.took(lock.unit, lock.created.timestamp()))
+        if lock.created is None or not lock.id or not is_ours(lock):
+            return False
+        return self.dead.took(lock.unit, lock.created.timestamp())
 
 
-def examine(dead: DeadRun, intent: Intent, context: RunContext, workers: int) -> Case:
+def examine(dead: DeadRun, intent: Intent, context: RunContext) -> Case:
     """Find out what became of a run that died. *context* is that run's, as far as it can be had again.
 
     Changes nothing. Raises UserError where a state cannot be read: nothing is guessed.
     """
-    selection = selection_of(intent, context, workers)
+    selection = selection_of(intent, context)
     learn_secrets(selection.units, context)
     nodes = settle(dead, intent, selection, context)
     lost: list[Lost] = []
@@ -77,10 +78,8 @@ def examine(dead: DeadRun, intent: Intent, context: RunContext, workers: int) ->
                 f"the state of {name} cannot be read, so nobody can tell what run {dead.run_id} did: {error}",
                 hint=hint or "mend that, then run the same command again",
             ) from error
-        missing = lost_resources(name, step.log, state)
-        lost += missing
-        plan = _plan(context, name)
-        flying += in_flight(name, step.log, said_by(step), state, plan, context.redactor)
+        lost += lost_resources(name, step.log, state)
+        flying += in_flight(name, step.log, said_by(step), state, _plan(context, name), context.redactor)
     return Case(dead, intent, selection, nodes, lost, flying, locks, unsaved, due_tasks(dead, intent, nodes))
 
 

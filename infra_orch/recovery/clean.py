@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
+from infra_orch.recovery.adopt import PLAN as ADOPT_PLAN
 from infra_orch.recovery.death import DeadRun
 from infra_orch.run.context import RunContext
 from infra_orch.run.prepare import ADOPT_FILE
 from infra_orch.run.terraform import redact_log
 from infra_orch.run.unit import PLAN_FILE, forget_plans, saved_plan
 
-_PRINTED = ("*.printed", "empty.json", "adopt", "adopt.json", ADOPT_FILE)
+_PRINTED = ("*.printed", "empty.json", ADOPT_PLAN, f"{ADOPT_PLAN}.json", ADOPT_FILE)
 
 
 def learn_secrets(units: Iterable[str], context: RunContext) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 from infra_orch.process import lives, session_of
 from infra_orch.project import StackFolder
-from infra_orch.recovery.intent import Intent, read_intent
 from infra_orch.run import journal
 
 LOCK_SECONDS = 120.0
@@ -48,7 +47,6 @@ class DeadRun:
     run_id: str
     stack: str
     folder: Path
-    intent: Intent | None
     steps: Mapping[tuple[str, str], Step]
     began: float
     last_sign: float
@@ -65,7 +63,7 @@ class DeadRun:
 
 
 def read_death(run_id: str, folder: StackFolder) -> DeadRun:
-    """Read what there is of a run of the stack in *folder*.
+    """Read what the journal tells of a run in the project of *folder*.
 
     Raises UserError where it cannot be understood, as one that a newer infra-orch wrote.
     """
@@ -85,7 +83,6 @@ def read_death(run_id: str, folder: StackFolder) -> DeadRun:
         run_id=run_id,
         stack=next((str(entry.get("stack")) for entry in entries if entry["event"] == "run"), ""),
         folder=run_folder,
-        intent=read_intent(run_folder, folder),
         steps={key: Step(entry, ended.get(key)) for key, entry in begun.items()},
         began=times[0],
         last_sign=times[-1],

@@ -27,7 +27,7 @@ _UNKNOWN_END = Failure(
 )
 
 
-def selection_of(intent: Intent, context: RunContext, workers: int) -> Selection:
+def selection_of(intent: Intent, context: RunContext) -> Selection:
     """The selection that a run worked on, from what it was about to do. Its tasks have no functions."""
     units = {
         name: UnitWork(unit, _files(name, intent, context), destroy=intent.nodes[name].destroys_unit)
@@ -36,7 +36,7 @@ def selection_of(intent: Intent, context: RunContext, workers: int) -> Selection
     }
     kind = intent.facts.command
     graph = intent.graph.reversed() if kind == "destroy" else intent.graph
-    return Selection(units, {}, {}, graph, kind, {}, workers)
+    return Selection(units, {}, {}, graph, kind, {}, workers=1)
 
 
 def settle(dead: DeadRun, intent: Intent, selection: Selection, context: RunContext) -> dict[str, Planned]:
@@ -46,7 +46,7 @@ def settle(dead: DeadRun, intent: Intent, selection: Selection, context: RunCont
         step = dead.step(name)
         if outcome.is_task:
             nodes[name] = Planned(_task(outcome, step), {})
-        elif outcome.status not in (Status.PLANNED, Status.DEFERRED):
+        elif not outcome.status.to_do:
             nodes[name] = Planned(outcome, {})
         elif step is None:
             nodes[name] = Planned(_not_begun(outcome), {})
@@ -64,7 +64,7 @@ def due_tasks(dead: DeadRun, intent: Intent, nodes: Mapping[str, Planned]) -> li
             continue
         ready = all(first in due or nodes[first].outcome.status.lets_on for first in intent.graph.upstream[name])
         # A task that comes before something is part of what was not done: an apply does both.
-        if ready and not any(_undone(nodes[after].outcome) for after in _after(intent, name)):
+        if ready and all(nodes[after].outcome.status.lets_on for after in _units_after(intent, name)):
             due.append(name)
     return due
 
@@ -84,12 +84,8 @@ def said_by(step: Step) -> Messages:
         return Messages()
 
 
-def _after(intent: Intent, task: str) -> frozenset[str]:
+def _units_after(intent: Intent, task: str) -> frozenset[str]:
     return frozenset(name for name in intent.graph.closure([task], down=True) if not intent.nodes[name].is_task)
-
-
-def _undone(outcome: Outcome) -> bool:
-    return not outcome.status.lets_on
 
 
 def _files(name: str, intent: Intent, context: RunContext) -> dict[str, str]:

@@ -25,6 +25,11 @@ class Status(StrEnum):
         """Whether what is downstream can go on: it waits for nothing that will not come."""
         return self in (Status.PLANNED, Status.UNCHANGED, Status.APPLIED, Status.SKIPPED)
 
+    @property
+    def to_do(self) -> bool:
+        """Whether a preview leaves something to an apply: what it shows, or what it could not show yet."""
+        return self in (Status.PLANNED, Status.DEFERRED)
+
 
 class Basis(StrEnum):
     """What a plan rests on: upstream values that exist, that an upstream plan promises, or that nobody knows yet."""
