@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-import botocore
 import pytest
-from botocore.config import Config
+from cloud_account import BUCKET, enter, with_bucket
 from local_http import Quiet, StateServer, over_http, served
 
 from infra_orch.engine import s3_backend
@@ -21,7 +19,6 @@ from infra_orch.engine import s3_backend
 if TYPE_CHECKING:
     from conftest import Desk
 
-BUCKET = "acme-terraform-state"
 S3 = f'S3Backend(bucket="{BUCKET}", region="eu-west-1", use_path_style=True)'
 
 
@@ -36,20 +33,14 @@ def keep_states_in(desk: Desk, backend: str) -> None:
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials in the environment, as a user has them."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example-secret-key")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(Path(botocore.__file__).with_name("cacert.pem")))
+    enter(monkeypatch)
 
 
 @pytest.fixture
 def s3(two_units: Desk, emulator: str, account: None, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of an S3 with a bucket, which the stack `dev` keeps its states in."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", emulator)
     keep_states_in(two_units, S3)
-    client = boto3.client("s3", region_name="eu-west-1", config=Config(proxies={}))
-    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    return client
+    return with_bucket(emulator, monkeypatch)("s3")
 
 
 def keys(s3: Any) -> list[str]:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-import botocore
 import pytest
-from botocore.config import Config
 from child_process import Child, until
+from cloud_account import BUCKET, STACK, with_bucket
 
 if TYPE_CHECKING:
     from conftest import Desk
 
-BUCKET = "acme-terraform-state"
 MODULE = """
     terraform {
       required_providers {
@@ -49,40 +45,20 @@ MODULE = """
       value      = "last"
     }
     """
-SPEC = f"""
-    from infra_orch import Provider, S3Backend, Stack
-
-    aws = Provider(
-        "aws",
-        source="hashicorp/aws",
-        version="~> 5.0",
-        region="eu-west-1",
-        skip_credentials_validation=True,
-        skip_requesting_account_id=True,
-    )
-    backend = S3Backend(bucket="{BUCKET}", region="eu-west-1", use_path_style=True)
-    stack = Stack("cloud", backend=backend, providers=[aws])
-    stack.unit("parameters", module="parameters")
-    """
+SPEC = f"""{STACK}
+stack = Stack("cloud", backend=backend, providers=[aws])
+stack.unit("parameters", module="parameters")
+"""
 
 
 @pytest.fixture
 def cloud(desk: Desk, emulator: str, aws_mirror: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     """An emulated account with a bucket, the stack `cloud` for it, and clients of it."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example-secret-key")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(Path(botocore.__file__).with_name("cacert.pem")))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", emulator)
     monkeypatch.setenv("INFRA_ORCH_PROVIDER_MIRROR", aws_mirror)
     desk.write({"modules/parameters/main.tf": MODULE, "stacks/cloud/stack.py": SPEC})
     desk.commit()
 
-    def client(service: str) -> Any:
-        return boto3.client(service, region_name="eu-west-1", config=Config(proxies={}))
-
-    client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    return client
+    return with_bucket(emulator, monkeypatch)
 
 
 def keys(cloud: Callable[[str], Any]) -> list[str]:

@@ -16,11 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-import botocore
 import pytest
-from botocore.config import Config
 from child_process import Child, at_work, until
+from cloud_account import BUCKET, STACK, with_bucket
 
 from infra_orch.engine.mirror import find_mirrors, providers_in
 from infra_orch.sandbox import server
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from conftest import Desk
 
 ROUNDS = range(int(os.environ.get("FAULTS_CLOUD_ROUNDS", "0")))
-BUCKET = "acme-terraform-state"
 UNITS = 10
 MODULE = """
     terraform {
@@ -69,28 +66,17 @@ MODULE = """
       value = aws_ssm_parameter.made[0].name
     }
     """
-SPEC = f"""
-    from infra_orch import Provider, S3Backend, Stack
+SPEC = f"""{STACK}
+stack = Stack("dev", backend=backend, providers=[aws])
+units = []
+for number in range({UNITS}):
+    up = {{}} if number % 3 == 0 else {{"up": units[-1].outputs.name}}
+    units.append(stack.unit(f"u{{number}}", module="made", inputs={{"name": f"u{{number}}", **up}}))
 
-    aws = Provider(
-        "aws",
-        source="hashicorp/aws",
-        version="~> 5.0",
-        region="eu-west-1",
-        skip_credentials_validation=True,
-        skip_requesting_account_id=True,
-    )
-    backend = S3Backend(bucket="{BUCKET}", region="eu-west-1", use_path_style=True)
-    stack = Stack("dev", backend=backend, providers=[aws])
-    units = []
-    for number in range({UNITS}):
-        up = {{}} if number % 3 == 0 else {{"up": units[-1].outputs.name}}
-        units.append(stack.unit(f"u{{number}}", module="made", inputs={{"name": f"u{{number}}", **up}}))
-
-    @stack.task(after=[units[2]])
-    def check(context):
-        return context.outputs["u2"]["name"]
-    """
+@stack.task(after=[units[2]])
+def check(context):
+    return context.outputs["u2"]["name"]
+"""
 
 
 @pytest.fixture
@@ -99,19 +85,10 @@ def account(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     if not any("registry.terraform.io/hashicorp/aws" in providers_in(mirror) for mirror in find_mirrors(os.environ)):
         pytest.skip("no provider mirror with the AWS provider on this machine")
     emulator = server.start(tmp_path / "emulator")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example-secret-key")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(Path(botocore.__file__).with_name("cacert.pem")))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.url)
     desk.write({"modules/made/main.tf": MODULE, "stacks/dev/stack.py": SPEC})
     desk.commit()
 
-    def client(service: str) -> Any:
-        return boto3.client(service, region_name="eu-west-1", config=Config(proxies={}))
-
-    client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    yield client
+    yield with_bucket(emulator.url, monkeypatch)
     server.stop(tmp_path / "emulator")
 
 
