@@ -218,7 +218,8 @@ def test_a_destroy_that_was_killed_is_recorded_too(desk: Desk, start: Callable[.
     desk.commit()
     assert desk.run("apply", "dev", "--auto-approve").code == 0
     child = start("destroy", "dev", "--auto-approve")
-    until(lambda: list(desk.root.glob(".infra-orch/runs/*/after/destroy.log")), "the destroy")
+    logs = ".infra-orch/runs/*/after/destroy.log"
+    until(lambda: any("Destroying" in log.read_text() for log in desk.root.glob(logs)), "Terraform's destroy")
     child.kill_alone()
     assert desk.run("recover", "dev").code == 0
     assert statuses(json.dumps(last_run(desk))) == {"quick": "cancelled", "slow": "cancelled", "after": "applied"}
