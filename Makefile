@@ -23,7 +23,7 @@ test: setup ## Run the tests on every core; ARGS="-k git -x" is handed to pytest
 	PATH="$$PATH:$(abspath $(VENV))/engine" $(RUN) -m pytest -n auto --dist loadfile $(ARGS)
 
 test-faults: setup ## Kill runs at random moments, ROUNDS=20 of each kind, and check that nothing is lost
-	FAULTS_ROUNDS=$(or $(ROUNDS),20) FAULTS_CLOUD_ROUNDS=$(or $(ROUNDS),20) FAULTS_TWO_ROUNDS=50 $(RUN) -m pytest -n auto tests/faults $(ARGS)
+	FAULTS_ROUNDS=$(or $(ROUNDS),20) FAULTS_CLOUD_ROUNDS=$(or $(ROUNDS),20) FAULTS_TWO_ROUNDS=50 $(RUN) -m pytest -n auto --hypothesis-profile=default tests/faults $(ARGS)
 
 lint: setup ## Check style, the layers' imports, and the format of the Terraform files
 	$(RUN) -m ruff check .

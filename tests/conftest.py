@@ -13,12 +13,18 @@ from pathlib import Path
 
 import pytest
 from child_process import Child, at_work
+from hypothesis import settings
 
 from infra_orch.cli.app import run as run_cli
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts into the background with SIGINT ignored, and so would every child of the tests be.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The suite draws the same examples each time, so that a change is not refused for what it did not do; new ones are drawn
+# with --hypothesis-profile=default, as `make test-faults` does.
+settings.register_profile("repeatable", derandomize=True, database=None)
+settings.load_profile("repeatable")
 
 _KEPT = ("AWS_DEFAULT_REGION",)
 

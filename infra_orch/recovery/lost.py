@@ -97,7 +97,7 @@ def _created_and_deleted(log: Path) -> tuple[dict[str, tuple[str, str, str]], se
     deleting: dict[str, str] = {}
     deleted: set[tuple[str, str]] = set()
     for kind, hook in _hooks(log):
-        resource = hook.get("resource") or {}
+        resource = hook["resource"]
         address, action = str(resource.get("addr", "")), hook.get("action")
         if kind == "apply_start" and action == "delete":
             deleting[address] = str(hook.get("id_value", ""))
@@ -115,14 +115,14 @@ def _begun(log: Path) -> dict[str, tuple[str, str, str]]:
     found: dict[str, tuple[str, str, str]] = {}
     for kind, hook in _hooks(log):
         if kind == "apply_start":
-            resource = hook.get("resource") or {}
+            resource = hook["resource"]
             about = (str(resource.get("resource_type", "")), str(hook.get("action")), str(hook.get("at", "")))
             found[str(resource.get("addr", ""))] = about
     return found
 
 
 def _hooks(log: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The messages of a log that speak of a resource, with the time at which they were said."""
+    """The messages of a log that speak of a resource: `resource` is a mapping, `at` the time they were said at."""
     try:
         lines = log.read_bytes().splitlines()
     except OSError:
@@ -133,7 +133,9 @@ def _hooks(log: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and isinstance(hook := entry.get("hook"), dict):
-            yield str(entry.get("type")), {**hook, "at": entry.get("@timestamp", "")}
+            resource = hook.get("resource")
+            about = {"resource": resource if isinstance(resource, dict) else {}, "at": entry.get("@timestamp", "")}
+            yield str(entry.get("type")), {**hook, **about}
 
 
 def _signs(change: Mapping[str, Any] | None, redactor: Redactor) -> dict[str, str]:

@@ -90,7 +90,15 @@ def test_what_is_sensitive_is_no_sign(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"", b"\x00\xff", b"{", b'{"hook": 3}', b'{"hook": {"resource": null}, "type": "apply_start"}']
+    "garbage",
+    [
+        b"",
+        b"\x00\xff",
+        b"{",
+        b'{"hook": 3}',
+        b'{"hook": {"resource": null}, "type": "apply_start"}',
+        b'{"hook": {"resource": true}, "type": "apply_complete"}',
+    ],
 )
 def test_a_log_of_anything_else_says_nothing(tmp_path: Path, garbage: bytes) -> None:
     path = tmp_path / "apply.log"
