@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import fcntl
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,10 +96,17 @@ def write(rendering: Rendering) -> Written:
 
     A file that is not ours (it carries no header of ours, and is not what the index before names) is never touched:
     where it is in the way, UserError is raised and nothing is written; elsewhere it is kept, and named in the result.
-    Raises UserError, too, where the folder leads out of the project or cannot be written.
+    Raises UserError, too, where the folder leads out of the project or cannot be written. Of two that write the same
+    folder at once, the second waits.
     """
     folder = rendering.stack.folder
     _check_places(rendering)
+    with _alone(folder):
+        return _bring_up_to_date(rendering)
+
+
+def _bring_up_to_date(rendering: Rendering) -> Written:
+    folder = rendering.stack.folder
     ours = _digests(folder)
     foreign = [path for path in rendering.files if _in_the_way(folder.rendered / path, rendering.files[path], ours)]
     if foreign:
@@ -153,6 +162,20 @@ def _in_the_way(path: Path, text: str, ours: Mapping[str, str]) -> bool:
 def _write(folder: StackFolder, path: str, text: str) -> bool:
     with _clear_errors(folder, folder.rendered / path):
         return write_if_different(folder.rendered / path, text, durable=False)
+
+
+@contextlib.contextmanager
+def _alone(folder: StackFolder) -> Iterator[None]:
+    """Hold the rendered folder: another's file that is half written would look like one that is rendered no more."""
+    with _clear_errors(folder, folder.rendered):
+        folder.rendered.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder.rendered, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # a file system that knows no locks; what is written is written all the same
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

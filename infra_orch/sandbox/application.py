@@ -6,10 +6,12 @@ then shows the page. Here it becomes an error in the protocol of the service, wi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -21,6 +23,7 @@ from infra_orch.sandbox.paths import ABOUT_PATH, CENSUS_PATH
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
+_TURN_SECONDS = 5.0
 _REST_XML = frozenset({"s3", "s3-outposts", "route53", "cloudfront"})
 
 
@@ -34,6 +37,7 @@ class Application:
     def __init__(self, about: Mapping[str, Any]) -> None:
         self._about = dict(about)
         self._moto = DomainDispatcherApplication(_backend_app)
+        self._turn = threading.Lock()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as WSGI has it (PEP 3333)."""
@@ -52,10 +56,11 @@ class Application:
             return lambda _: None
 
         try:
-            answer = self._moto(environ, hold)
-            body = b"".join(answer)
-            if callable(close := getattr(answer, "close", None)):
-                close()
+            with _in_turn(self._turn):
+                answer = self._moto(environ, hold)
+                body = b"".join(answer)
+                if callable(close := getattr(answer, "close", None)):
+                    close()
         except UnknownServiceError:
             return _refuse(environ, start_response, f"the service {_service(environ)}")
         except NotImplementedError as error:
@@ -68,6 +73,20 @@ class Application:
             return _refuse(environ, start_response, _operation(environ, ""))
         start_response(status, headers)
         return [body]
+
+
+@contextlib.contextmanager
+def _in_turn(turn: threading.Lock) -> Iterator[None]:
+    """Wait until no other request is at work: moto fails where one changes what another is going through.
+
+    Not for ever: a topic's subscriber, which moto waits for, may itself ask the emulator for something.
+    """
+    taken = turn.acquire(timeout=_TURN_SECONDS)
+    try:
+        yield
+    finally:
+        if taken:
+            turn.release()
 
 
 def _backend_app(service: Any) -> Any:

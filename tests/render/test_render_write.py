@@ -172,8 +172,29 @@ def test_a_units_folder_that_is_a_link_is_refused(two_units, render) -> None:
 
 def test_a_file_in_the_place_of_the_rendered_folder_is_said(two_units, render) -> None:
     folder_of(two_units).write_text("")
-    with pytest.raises(UserError, match=r"stacks/dev/rendered/network/main\.tf cannot be written: Not a directory"):
+    with pytest.raises(UserError, match="stacks/dev/rendered cannot be written: File exists"):
         write(render(two_units, "dev"))
+
+
+WRITERS = """
+import sys
+from pathlib import Path
+from infra_orch.commands.opening import render_spec
+from infra_orch.project import find_project
+from infra_orch.render.write import write
+for _ in range(40):
+    _, rendering = render_spec(find_project(Path.cwd()), "dev")
+    for path in rendering.stack.folder.rendered.glob("*/*.tf"):
+        path.unlink(missing_ok=True)
+    write(rendering)
+"""
+
+
+def test_two_that_render_one_stack_at_once_do_not_take_each_others_files(two_units) -> None:
+    argv = [sys.executable, "-c", WRITERS]
+    both = [subprocess.Popen(argv, cwd=two_units.root, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [writer.communicate()[1] for writer in both]
+    assert said == ["", ""]
 
 
 @NOT_ROOT
