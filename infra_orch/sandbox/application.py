@@ -45,7 +45,9 @@ class Application:
         if path == ABOUT_PATH:
             return _answer(start_response, "200 OK", "application/json", json.dumps(self._about))
         if path == CENSUS_PATH:
-            return _answer(start_response, "200 OK", "application/json", json.dumps(census()))
+            with _in_turn(self._turn):
+                found = census()
+            return _answer(start_response, "200 OK", "application/json", json.dumps(found))
         return self._emulate(environ, start_response)
 
     def _emulate(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

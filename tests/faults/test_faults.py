@@ -80,7 +80,7 @@ def killed_in_an_apply(desk: Desk, start: Callable[..., Child], kill: Callable[[
     print(f"FAULTS_SEED={seed}")  # noqa: T201 - shown where a round fails
     chance = random.Random(seed)
     child = start("apply", "dev", "--auto-approve", "--parallelism", "4")
-    until(lambda: journalled(desk, "apply"), "the first change")
+    until(lambda: journalled(desk, "apply"), "the apply")
     time.sleep(chance.uniform(0, 1.2))
     kill(child)
 
