@@ -48,6 +48,19 @@ def write_if_different(path: Path, text: str | bytes, *, mode: int = 0o644, dura
     return True
 
 
+def append_private(path: Path, data: str | bytes, *, durable: bool = False) -> None:
+    """Append to a file, made with mode 0600 where it is missing. Raises OSError where it cannot be written."""
+    rest = memoryview(data.encode(errors="surrogateescape") if isinstance(data, str) else data)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        if durable:
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def private_folder(path: Path, *, ignored_by_git: bool = False) -> Path:
     """Make *path* with mode 0700 and return it; *ignored_by_git* adds a .gitignore that ignores all that is in it.
 

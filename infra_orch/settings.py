@@ -58,6 +58,22 @@ class Allow:
         return replace(safe, **{name: value for name, value in set_here.items() if value is not None})
 
 
+GATEWAYS = ("run", "warm", "off")
+SHARED = (
+    "hashicorp/aws",
+    "hashicorp/awscc",
+    "hashicorp/azuread",
+    "hashicorp/azurerm",
+    "hashicorp/google",
+    "hashicorp/google-beta",
+    "hashicorp/null",
+    "hashicorp/random",
+    "hashicorp/time",
+    "hashicorp/tls",
+)
+"""Providers that read files at most, and keep nothing in their process that is not in the state."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a project decides once. Every one is also an `INFRA_ORCH_<NAME>` variable, and some are flags.
@@ -73,6 +89,11 @@ class Settings:
     lock_platforms: platforms whose hashes the dependency lock files hold (`linux_amd64`, …).
     lock_timeout: how long Terraform waits for a state lock, as Terraform writes it (`30s`).
     patience: seconds that a running Terraform may take to end after an interrupt before it is killed.
+    gateway: whether providers are shared by the commands of a run (`run`), also between runs (`warm`), or not (`off`).
+    gateway_skip: providers that every command starts itself (`hashicorp/aws`).
+    gateway_shared: providers of which one process may serve units in several folders: they write no files.
+    gateway_idle: how many provider processes may stay alive unused.
+    gateway_memory: MiB of memory of all provider processes beyond which unused ones are ended.
     redact: more patterns (regular expressions) of what is never shown or recorded.
     allow: see Allow; a table in the file, and one `INFRA_ORCH_ALLOW_<KEY>` variable for each key.
     """
@@ -86,6 +107,11 @@ class Settings:
     lock_platforms: tuple[str, ...] = ()
     lock_timeout: str = "0s"
     patience: float = 120.0
+    gateway: str = "run"
+    gateway_skip: tuple[str, ...] = ()
+    gateway_shared: tuple[str, ...] = SHARED
+    gateway_idle: int = 8
+    gateway_memory: int = 2048
     redact: tuple[str, ...] = ()
     allow: Allow = Allow()
 
@@ -241,6 +267,8 @@ def _checked(name: str, value: Any, shown: str, where: Where | None = None) -> A
         raise UsageError(f"{shown} is not {wanted}", where=where)
     if name == "lock_timeout" and not _DURATION.fullmatch(settled):
         raise UsageError(f"{shown} is not a time as Terraform writes it", where=where, hint="30s, 5m or 1h30m")
+    if name == "gateway" and settled not in GATEWAYS:
+        raise UsageError(f"{shown} is none of {', '.join(GATEWAYS)}", where=where, hint=nearest(settled, GATEWAYS))
     for platform in settled if name == "lock_platforms" else ():
         if not _PLATFORM.fullmatch(platform):
             raise UsageError(f'{shown}: "{platform}" is no platform', where=where, hint="linux_amd64, darwin_arm64, …")

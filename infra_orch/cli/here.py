@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from infra_orch.project import Project
 
 
-def project_here(**flags: Any) -> Project:
+def project_here(*, no_gateway: bool = False, **flags: Any) -> Project:
     """Find the project of the current folder; *flags* that are not None win over its settings.
 
     Raises UsageError where there is none.
@@ -19,4 +19,5 @@ def project_here(**flags: Any) -> Project:
 
     project = find_project(Path.cwd())
     given = {name: value for name, value in flags.items() if value is not None}
+    given |= {"gateway": "off"} if no_gateway else {}
     return replace(project, settings=replace(project.settings, **given)) if given else project

@@ -115,3 +115,9 @@ Plan = Annotated[
         show_default=False,
     ),
 ]
+NoGateway = Annotated[
+    bool,
+    typer.Option(
+        "--no-gateway", help="Have every Terraform command start its own providers.", envvar="INFRA_ORCH_NO_GATEWAY"
+    ),
+]

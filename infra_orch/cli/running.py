@@ -30,6 +30,7 @@ def plan(
     out: o.Out = None,
     parallelism: o.Parallelism = None,
     engine: o.Engine = None,
+    no_gateway: o.NoGateway = False,
     detailed_exitcode: Annotated[
         bool,
         typer.Option(
@@ -54,7 +55,9 @@ def plan(
         out=out,
         detailed_exitcode=detailed_exitcode,
     )
-    return command(project_here(parallelism=parallelism, engine=engine), stack, options, Console(json=json))
+    return command(
+        project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), stack, options, Console(json=json)
+    )
 
 
 def apply(
@@ -83,11 +86,12 @@ def apply(
     ] = None,
     parallelism: o.Parallelism = None,
     engine: o.Engine = None,
+    no_gateway: o.NoGateway = False,
 ) -> int:
     """Plan, show, ask, apply exactly that, record it in git."""
     from infra_orch.commands.apply import apply as command
 
-    project = project_here(parallelism=parallelism, engine=engine)
+    project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
     options = _options(
         unit,
         tag,
@@ -120,11 +124,12 @@ def destroy(
     full: o.Full = False,
     parallelism: o.Parallelism = None,
     engine: o.Engine = None,
+    no_gateway: o.NoGateway = False,
 ) -> int:
     """Plan a destruction, show, ask, do it in reverse order."""
     from infra_orch.commands.apply import destroy as command
 
-    project = project_here(parallelism=parallelism, engine=engine)
+    project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
     options = _options(
         unit,
         tag,

@@ -50,9 +50,11 @@ def sandbox_rehearse(
     stack: o.Stack,
     parallelism: o.Parallelism = None,
     engine: o.Engine = None,
+    no_gateway: o.NoGateway = False,
 ) -> int:
     """Apply a stack in the sandbox, plan it again, destroy it, and check that nothing is left."""
     from infra_orch.commands import sandbox
     from infra_orch.commands.options import RunOptions
 
-    return sandbox.rehearse(project_here(parallelism=parallelism, engine=engine), stack, RunOptions(), Console())
+    project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
+    return sandbox.rehearse(project, stack, RunOptions(), Console())

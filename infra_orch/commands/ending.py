@@ -124,7 +124,8 @@ def _end(
 ) -> None:
     context = run.context
     status = run_status(outcomes, run.command, stopped=context.supervisor.stopping)
-    finished = document(outcomes, run.facts(), status=status, left_over=left_over)
+    used = context.gateway.used if context.gateway else None
+    finished = document(outcomes, run.facts(), status=status, left_over=left_over, gateway=used)
     finished = context.redactor.value(finished) | ({"bundle": bundle} if bundle else {})
     forget(selection, context)
     try:

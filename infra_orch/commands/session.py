@@ -14,6 +14,7 @@ from pathlib import Path
 from infra_orch._version import __version__
 from infra_orch.commands.backends import check_backends
 from infra_orch.commands.credentials import wallet_for
+from infra_orch.commands.gateway import served_by
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.sandboxing import emulated
@@ -141,7 +142,8 @@ def session(
         run_folder = private_folder(project.scratch / "runs" / run_id)
         journal = stack.enter_context(_journal(run_folder, asked, held))
         context = _context(asked, engine, supervisor, emulator, journal, redactor, wallet)
-        context = replace(context, progress=progress, inherit=(held.handle,) if held else ())
+        gateway = stack.enter_context(served_by(project, context, console))
+        context = replace(context, progress=progress, inherit=(held.handle,) if held else (), gateway=gateway)
         repository = find_repository(project.root)
         began = now.isoformat(timespec="seconds"), time.monotonic()
         checkout = _checkout(asked, repository)

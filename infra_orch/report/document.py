@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from infra_orch.gateway.client import Used
 from infra_orch.record.record import RunFacts, node_json, task_json
 from infra_orch.run.outcome import Outcome
 
@@ -13,8 +14,13 @@ SCHEMA = 1
 SCHEMA_ID = "urn:infra-orch:schema:run-document:1"
 
 
-def document(outcomes: Mapping[str, Outcome], facts: RunFacts, *, status: str, left_over: list[str]) -> dict[str, Any]:
-    """Return the document of a run. *left_over* are units that left the spec and still exist."""
+def document(
+    outcomes: Mapping[str, Outcome], facts: RunFacts, *, status: str, left_over: list[str], gateway: Used | None
+) -> dict[str, Any]:
+    """Return the document of a run. *left_over* are units that left the spec and still exist.
+
+    *gateway* is what the provider gateway did; None where it was switched off.
+    """
     return {
         "$schema": SCHEMA_ID,
         "schema": SCHEMA,
@@ -32,7 +38,15 @@ def document(outcomes: Mapping[str, Outcome], facts: RunFacts, *, status: str, l
         "units": {name: node_json(outcome) for name, outcome in outcomes.items() if not outcome.is_task},
         "tasks": {name: task_json(outcome) for name, outcome in outcomes.items() if outcome.is_task},
         "left_over": left_over,
+        "gateway": _gateway(gateway),
     }
+
+
+def _gateway(used: Used | None) -> dict[str, Any] | None:
+    if used is None:
+        return None
+    fallbacks = [{"provider": name, "reason": why} for name, why in sorted(used.fallbacks.items())]
+    return {"providers_started": used.started, "shared": used.shared, "fallbacks": fallbacks}
 
 
 def text(document: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from infra_orch.engine.engine import Engine
 from infra_orch.engine.providers import ProviderCache
+from infra_orch.gateway.client import Gateway
 from infra_orch.process import Supervisor
 from infra_orch.redact import Redactor
 from infra_orch.render.index import RenderedStack, RenderedUnit
@@ -36,7 +37,8 @@ class RunContext:
 
     *environment* is the scrubbed environment that Terraform runs in. *work* is the folder of the units' work folders,
     *logs* the folder of the run's logs. *wallet* has the credentials of the units. *inherit* are descriptors that
-    children keep open (the stack's lock).
+    children keep open (the stack's lock). *gateway* serves the providers; None: each command starts its own.
+    *whole_schemas* are work folders in which commands need to know all that a provider has.
     """
 
     run_id: str
@@ -57,6 +59,8 @@ class RunContext:
     lock_platforms: tuple[str, ...] = ()
     keep_lock_files: bool = True
     inherit: tuple[int, ...] = ()
+    gateway: Gateway | None = None
+    whole_schemas: set[Path] = field(default_factory=set)
 
     def log(self, node: str, step: str) -> Path:
         """The log file of a step of a node."""

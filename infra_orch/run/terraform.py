@@ -15,6 +15,7 @@ from infra_orch.process import Program, birth
 from infra_orch.run.context import RunContext
 from infra_orch.run.diagnosis import DISK_FULL, Messages, explain, is_full, read_messages
 from infra_orch.run.outcome import Failure
+from infra_orch.run.serving import served, wants_more
 
 _BLOCK = 4 << 20
 """So many characters of a log are redacted at one go: memory stays flat however much a child says."""
@@ -95,20 +96,27 @@ def invoke(  # noqa: PLR0913 - a command has that many sides, and each caller sa
     begin = _size(log)
     values = {f"TF_VAR_{name}": value for name, value in (variables or {}).items()}
     environment = context.wallet.for_unit(node, environment, changes=changes_world)
-    if changes_world:
-        context.journal.write("begin", durable=True, node=node, step=step, cwd=str(cwd), log=str(log), **(facts or {}))
-    returncode = context.supervisor.run(
-        Program(
-            argv,
-            label=f"{node}: {step}",
-            cwd=cwd,
-            env={**environment, **values},
-            stdout=stdout or log,
-            stderr=log if stdout else None,
-            inherit=context.inherit,
-            started=lambda pid: _note_start(context, node, step, pid),
+
+    def started(pid: int) -> None:
+        _note_start(context, node, step, pid)
+        providers.started(pid)
+
+    with served(context, node, step, argv, cwd, {**environment, **values}, changes_world=changes_world) as providers:
+        if changes_world:
+            where = {"node": node, "step": step, "cwd": str(cwd), "log": str(log)}
+            context.journal.write("begin", durable=True, **where, **(facts or {}))
+        returncode = context.supervisor.run(
+            Program(
+                argv,
+                label=f"{node}: {step}",
+                cwd=cwd,
+                env={**environment, **values, **providers.environment},
+                stdout=stdout or log,
+                stderr=log if stdout else None,
+                inherit=context.inherit,
+                started=started,
+            )
         )
-    )
     if changes_world:
         # A step without this line counts as one that nobody knows the end of, which is the safe side.
         with contextlib.suppress(OSError):
@@ -119,6 +127,11 @@ def invoke(  # noqa: PLR0913 - a command has that many sides, and each caller sa
     # Read before it is redacted: outputs are in it, and what is handed on to other units must be what it is.
     messages = read_messages(log, begin)
     redact_log(context, log)
+    if returncode and wants_more(context, argv, cwd, providers, messages.error_text):
+        context.journal.write("again", node=node, step=step, why="the schema lacked what the command asked for")
+        if stdout:
+            stdout.unlink(missing_ok=True)
+        return invoke(context, node, step, argv, cwd, environment, variables=variables, stdout=stdout)
     return Invocation(context, node, step, cwd, returncode, log, messages)
 
 

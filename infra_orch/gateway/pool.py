@@ -1,0 +1,257 @@
+"""The provider processes of a gateway: who uses which, who may share one, and which are ended to make room."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from infra_orch.gateway import calls
+from infra_orch.gateway.calls import Answer
+from infra_orch.gateway.http2 import Connection, Headers
+from infra_orch.gateway.package import Package
+from infra_orch.gateway.provider import Provider, start
+from infra_orch.gateway.wire import has_error, message
+
+_REMEMBERED = 2000
+"""Answers of pure calls that are kept in memory."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a provider process may run: its package, its folder, and its environment, told apart by *digest*."""
+
+    package: Package
+    cwd: Path
+    digest: str
+    environment: Mapping[str, str] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Configure:
+    """A Configure call: only calls that are the same to the byte, with the same credentials, share a process."""
+
+    method: str
+    body: bytes = field(repr=False)
+    credentials: str
+    headers: Headers = field(compare=False, repr=False)
+
+
+@dataclass
+class Tally:
+    """How many processes were started for somebody, and how often one that ran already was enough."""
+
+    started: int = 0
+    shared: int = 0
+
+
+class User(Protocol):
+    """Whoever a process serves."""
+
+    tally: Tally
+
+
+@dataclass(eq=False)
+class Process:
+    """A provider process and who uses it. *answer* is what its Configure was answered; None: it has no configuration.
+
+    *users* are the connections that it serves; *stopped* those of them that asked to stop. *retired*: it serves these,
+    and nobody else.
+    """
+
+    provider: Provider
+    place: Place
+    answer: Answer | None = None
+    users: set[User] = field(default_factory=set)
+    stopped: set[User] = field(default_factory=set)
+    retired: bool = False
+    used: float = field(default_factory=time.monotonic)
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes; 0 where the system does not say."""
+        try:
+            pages = int(Path(f"/proc/{self.provider.pid}/statm").read_text(encoding="ascii").split()[1])
+        except (OSError, ValueError, IndexError):
+            return 0
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may stay alive unused: so many processes, and so many bytes of memory of all processes together."""
+
+    idle: int = 8
+    memory: int = 2 << 30
+
+
+class Pool:
+    """Starts provider processes, hands them out, and ends them. *sockets* is a private folder for their sockets."""
+
+    def __init__(self, sockets: Path, limits: Limits) -> None:
+        self._sockets = sockets
+        self._limits = limits
+        self._known: dict[object, asyncio.Future[Process]] = {}
+        self._processes: set[Process] = set()
+        self._answers: dict[object, asyncio.Future[Answer]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def processes(self) -> list[Process]:
+        """Those that run."""
+        return [process for process in self._processes if process.provider.alive]
+
+    async def unconfigured(self, place: Place, user: User) -> Process:
+        """A process that is never configured. Raises UnfitError where it cannot be started."""
+        return await self._process(place, place, None, user)
+
+    async def configured(self, place: Place, configure: Configure, user: User) -> Process:
+        """A process with this configuration.
+
+        Raises UnfitError where it cannot be started, LostError where it ends while it is configured.
+        """
+        return await self._process((place, configure), place, configure, user)
+
+    async def pure(self, place: Place, method: str, headers: Headers, body: bytes, tally: Tally) -> Answer:
+        """The answer to a call that depends on nothing but the program, the environment and the request.
+
+        It is asked of a process without configuration, once. Raises UnfitError where none can be started, LostError
+        where it ends meanwhile, ResetError where it gives the call up.
+        """
+        key = (place, method, body)
+        known = self._answers.get(key)
+        if known is None:
+            known = self._answers[key] = asyncio.ensure_future(self._ask(place, headers, body, tally))
+            if len(self._answers) > _REMEMBERED:
+                del self._answers[next(iter(self._answers))]
+        try:
+            answer = await asyncio.shield(known)
+        except BaseException:
+            if known.done():
+                self._answers.pop(key, None)
+            raise
+        if not answer.ok:
+            self._answers.pop(key, None)
+        return answer
+
+    def leave(self, process: Process, user: User) -> None:
+        """*user* is done with a process."""
+        process.users.discard(user)
+        process.stopped.discard(user)
+        process.used = time.monotonic()
+        if process.retired and not process.users:
+            self._end(process)
+        self.trim()
+
+    def retire(self, process: Process) -> None:
+        """Give a process to nobody any more."""
+        process.retired = True
+        for key, known in list(self._known.items()):
+            if known.done() and not known.cancelled() and not known.exception() and known.result() is process:
+                del self._known[key]
+        if not process.users:
+            self._end(process)
+
+    def may_stop(self, process: Process, user: User) -> bool:
+        """Note that *user* wants what it asked for to stop; whether everyone who uses the process does."""
+        process.stopped.add(user)
+        return process.users <= process.stopped
+
+    def trim(self) -> None:
+        """End processes that nobody uses, the least recently used first, until what is left is within the limits."""
+        idle = sorted((p for p in self.processes if not p.users and not p.retired), key=lambda p: p.used)
+        memory = sum(process.memory for process in self.processes) if idle else 0
+        while idle and (len(idle) > self._limits.idle or memory > self._limits.memory):
+            process = idle.pop(0)
+            memory -= process.memory
+            self.retire(process)
+
+    async def close(self) -> None:
+        """End every process."""
+        await asyncio.gather(*(process.provider.end() for process in self.processes), return_exceptions=True)
+
+    async def _ask(self, place: Place, headers: Headers, body: bytes, tally: Tally) -> Answer:
+        user = _Caller(tally)
+        process = await self.unconfigured(place, user)
+        try:
+            with contextlib.closing(await leg(process)) as connection:
+                return await calls.call(process.provider, connection, headers, body)
+        finally:
+            self.leave(process, user)
+
+    async def _process(self, key: object, place: Place, configure: Configure | None, user: User) -> Process:
+        while True:
+            known = self._known.get(key)
+            mine = known is None
+            if known is None:
+                known = self._known[key] = asyncio.ensure_future(self._start(place, configure))
+            try:
+                process = await asyncio.shield(known)
+            except BaseException:
+                if known.done() and self._known.get(key) is known:
+                    del self._known[key]
+                raise
+            if process.provider.alive and (not process.retired or (mine and not process.users)):
+                break
+            self._known.pop(key, None)
+        process.users.add(user)
+        if mine:
+            user.tally.started += 1
+        else:
+            user.tally.shared += 1
+        return process
+
+    async def _start(self, place: Place, configure: Configure | None) -> Process:
+        provider = await start(place.package, place.environment, place.cwd, self._sockets)
+        process = Process(provider, place)
+        self._processes.add(process)
+        self._keep(self._watch(process))
+        if configure:
+            try:
+                await self._configure(process, configure)
+            except BaseException:
+                self._end(process)
+                raise
+        return process
+
+    async def _configure(self, process: Process, configure: Configure) -> None:
+        with contextlib.closing(await leg(process)) as connection:
+            process.answer = await calls.call(process.provider, connection, configure.headers, configure.body)
+        said = message(process.answer.body)
+        name = configure.method.rpartition("/")[2]
+        if not process.answer.ok or said is None or has_error(name, said):
+            process.retired = True  # it is for the one who asked to see that, and for nobody to work with
+
+    async def _watch(self, process: Process) -> None:
+        await process.provider.ended.wait()
+        self._processes.discard(process)
+        self.retire(process)
+
+    def _end(self, process: Process) -> None:
+        self._processes.discard(process)
+        self._keep(process.provider.end())
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+@dataclass(eq=False)
+class _Caller:
+    """Uses a process for one call."""
+
+    tally: Tally
+
+
+async def leg(process: Process) -> Connection:
+    """A connection to a process for one of its users. Raises LostError where it is gone."""
+    try:
+        return await process.provider.connect()
+    except ConnectionError as error:
+        raise calls.LostError(process.provider) from error
