@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from infra_orch.cli import mending, new, reading, running, sandbox
+from infra_orch.cli import gateway, mending, new, reading, running, sandbox
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 
@@ -136,4 +136,5 @@ for command, example in (
 ):
     app.command(epilog=f"Example: {example}")(command)
 app.add_typer(sandbox.sandbox_app, name="sandbox")
+app.add_typer(gateway.gateway_app, name="gateway")
 app.add_typer(new.new_app, name="new")

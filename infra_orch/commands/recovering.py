@@ -11,6 +11,7 @@ from infra_orch.commands.ending import finish_apply
 from infra_orch.commands.opening import Opened, render_spec
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.session import Past, Session, session
+from infra_orch.commands.waiting import wait_for_providers
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError
 from infra_orch.guard.check import guarded
@@ -91,6 +92,7 @@ def standing_in(run_id: str, run: Session, console: Console) -> Iterator[StandIn
     Raises UserError where it cannot be found out what it did.
     """
     context = run.context
+    wait_for_providers(context.stack.folder.project.scratch / "runs" / run_id, context.supervisor, console)
     dead = read_death(run_id, context.stack.folder)
     intent = read_intent(dead.folder, context.stack.folder)
     gone = intent is not None and context.sandbox is not None and intent.emulator != context.sandbox.url

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from infra_orch.console import Console
 from infra_orch.errors import InterruptedRun
@@ -42,3 +43,18 @@ def wait_for_survivors(project: Project, supervisor: Supervisor, console: Consol
         return True
 
     return wait
+
+
+def wait_for_providers(run_folder: Path, supervisor: Supervisor, console: Console) -> None:
+    """Wait until nothing goes on any more that a dead run had asked of a provider: it may create something still.
+
+    Raises InterruptedRun when asked to stop.
+    """
+    told = ""
+    while alive := survivors(run_folder):
+        what = ", ".join(map(str, alive))
+        if what != told:
+            told = what
+            console.note(f"waiting for what run {run_folder.name} has begun: {what}")
+        if supervisor.wait_for_stop(_POLL_SECONDS):
+            raise InterruptedRun("stopped while waiting for what a dead run has begun")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import json
 import os
 import socket
+import stat
 import sys
 import tempfile
 import threading
@@ -14,12 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from infra_orch._version import __version__
 from infra_orch.gateway.package import providers_of
 from infra_orch.process import Program, birth
 
 REATTACH = "TF_REATTACH_PROVIDERS"
 _ANSWER_SECONDS = 180.0
 """A package is hashed and a provider started meanwhile, on machines that may be busy."""
+_STATUS_SECONDS = 5.0
+IDLE_SECONDS = 600.0
+"""After so long without a command a gateway that outlives runs ends."""
+_SOCKET = "gateway"
 _LONGEST_PATH = 60
 """Bytes of a folder for sockets: the address of one has 104 (macOS) or 108 (Linux), and much of that is ours."""
 
@@ -68,18 +76,28 @@ class Attached:
 
 
 class Gateway:
-    """The gateway of one run: started when it is needed first, and gone with the run. Safe to use from many threads.
+    """The gateway of one run: started when it is needed first. Safe to use from many threads.
 
-    *told* is told, once for each provider, why commands start it themselves.
+    It is gone with the run, unless it is *warm*: then one serves all runs of this user, and ends when it is idle for
+    long. One that was started by hand serves every run. *told* is told, once for each provider, why commands start it
+    themselves; *found* is told the gateway's address.
     """
 
     def __init__(
-        self, ways: Ways, log: Path, told: Callable[[str, str], None] = lambda _provider, _reason: None
+        self,
+        ways: Ways,
+        log: Path,
+        *,
+        warm: bool = False,
+        told: Callable[[str, str], None] = lambda _provider, _reason: None,
+        found: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.used = Used()
         self._told = told
+        self._found = found
         self._ways = ways
         self._log = log
+        self._warm = warm
         self._lock = threading.Lock()
         self._address = ""
         self._hold: _Line | None = None
@@ -140,13 +158,23 @@ class Gateway:
                 raise GatewayError(self._broken)
             if not self._address:
                 try:
-                    self._address = start(self._ways, self._log)
-                    self._hold = _Line(self._address)
-                    self._hold.ask({"do": "hold"})
+                    self._address, self._hold = self._open()
                 except (OSError, GatewayError) as error:
                     self._broken = f"the gateway cannot be started: {error}"
                     raise GatewayError(self._broken) from error
+                self._found(self._address)
             return self._address
+
+    def _open(self) -> tuple[str, _Line]:
+        place = WarmPlace.of(self._ways)
+        if address := place.address():
+            with contextlib.suppress(GatewayError):
+                return address, _hold(address)
+        if self._warm:
+            address, _ = place.start(self._ways, IDLE_SECONDS)
+        else:
+            address = start(self._ways, self._log, _private_folder())
+        return address, _hold(address)
 
     def _note(self, provider: str, reason: str) -> None:
         with self._lock:
@@ -155,13 +183,58 @@ class Gateway:
             self._told(provider, reason)
 
 
-def start(ways: Ways, log: Path, *, idle_seconds: float = 0.0, folder: Path | None = None) -> str:
-    """Start a gateway's process and return the path of its socket. It ends *idle_seconds* after it was used last.
+@dataclass(frozen=True)
+class WarmPlace:
+    """Where this user's gateway that outlives runs is found: a link in a private folder to the folder of its socket."""
 
-    Raises OSError where it cannot be started.
+    link: Path
+
+    @classmethod
+    def of(cls, ways: Ways) -> WarmPlace:
+        """The place for gateways of this version that keep schemas in one cache."""
+        key = hashlib.sha256(f"{__version__}\n{__file__}\n{ways.cache}".encode()).hexdigest()[:8]
+        return cls(_short_folder() / f"infra-orch-{os.getuid()}" / key)
+
+    def address(self) -> str | None:
+        """The address of the gateway that may run; None where there is none. Raises GatewayError as start() does."""
+        if not self.link.is_symlink():
+            return None
+        self._check()
+        return str(self.link.resolve() / _SOCKET)
+
+    def start(self, ways: Ways, idle_seconds: float) -> tuple[str, bool]:
+        """The address of the gateway that runs, and whether it was started just now.
+
+        Raises GatewayError where somebody else has taken the place, OSError where it cannot be started.
+        """
+        self.link.parent.mkdir(mode=0o700, exist_ok=True)
+        self._check()
+        with (self.link.parent / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if address := self.address():
+                with contextlib.suppress(GatewayError):
+                    ask(address, {"do": "status"}, seconds=_STATUS_SECONDS)
+                    return address, False
+            folder = Path(tempfile.mkdtemp(dir=self.link.parent))
+            address = start(ways, self.link.parent / "log", folder, idle_seconds=idle_seconds)
+            new = folder.with_suffix(".link")
+            new.symlink_to(folder)
+            new.replace(self.link)
+            return address, True
+
+    def _check(self) -> None:
+        """Others can write where temporary files go: whatever is in there has to be this user's, and private."""
+        known = self.link.parent.lstat()
+        if not stat.S_ISDIR(known.st_mode) or known.st_uid != os.getuid() or known.st_mode & 0o077:
+            raise GatewayError(f"{self.link.parent} is not a private folder of yours; remove it")
+
+
+def start(ways: Ways, log: Path, folder: Path, *, idle_seconds: float = 0.0) -> str:
+    """Start a gateway's process in *folder*, which is private, and return the path of its socket.
+
+    It ends *idle_seconds* after it was used last. Raises OSError where it cannot be started.
     """
-    folder = folder or Path(tempfile.mkdtemp(prefix="infra-orch-", dir=_short_folder()))
-    path = folder / "gateway"
+    path = folder / _SOCKET
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         path.chmod(0o600)
@@ -183,19 +256,30 @@ _OWN = frozenset(
 """The gateway's own environment: what its providers get comes with each command."""
 
 
-def ask(address: str, what: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask the gateway at *address* one thing. Raises GatewayError where it does not answer."""
-    with contextlib.closing(_Line(address)) as line:
+def _hold(address: str) -> _Line:
+    """Have a gateway stay. Raises GatewayError where it is about to end."""
+    line = _Line(address)
+    try:
+        line.ask({"do": "hold"})
+    except GatewayError:
+        line.close()
+        raise
+    return line
+
+
+def ask(address: str, what: Mapping[str, Any], *, seconds: float = _ANSWER_SECONDS) -> dict[str, Any]:
+    """Ask the gateway at *address* one thing. Raises GatewayError where it does not answer within *seconds*."""
+    with contextlib.closing(_Line(address, seconds)) as line:
         return line.ask(what)
 
 
 class _Line:
     """A connection to the gateway. Raises GatewayError where there is nobody, or no answer."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, seconds: float = _ANSWER_SECONDS) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         try:
-            self._socket.settimeout(_ANSWER_SECONDS)
+            self._socket.settimeout(seconds)
             self._socket.connect(address)
         except OSError as error:
             self._socket.close()
@@ -216,7 +300,8 @@ class _Line:
             answer = json.loads(self._answers.readline())
         except (OSError, ValueError) as error:
             raise GatewayError("the gateway gave no answer") from error
-        assert isinstance(answer, dict)
+        if not isinstance(answer, dict):
+            raise GatewayError("the gateway gave an answer that is none")
         return answer
 
     def close(self) -> None:
@@ -225,7 +310,11 @@ class _Line:
         self._socket.close()
 
 
-def _short_folder() -> str | None:
+def _private_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="infra-orch-", dir=_short_folder()))
+
+
+def _short_folder() -> Path:
     """Where temporary files go, unless the address of a socket in there would be too long."""
     usual = tempfile.gettempdir()
-    return usual if len(os.fsencode(usual)) <= _LONGEST_PATH else "/tmp"  # noqa: S108 - mkdtemp makes it private
+    return Path(usual if len(os.fsencode(usual)) <= _LONGEST_PATH else "/tmp")  # noqa: S108 - what is made there is private

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import socket
 import struct
 import time
@@ -31,8 +32,11 @@ COMMON = ".providers"
 """The empty folder, beside the units' work folders, that shared processes run in."""
 JOURNAL_SCHEMA = 1
 _LAST_WORDS_SECONDS = 1.0
-_UNTOLD = ("TF_VAR_", "TF_CLI_CONFIG_FILE", "PWD", "OLDPWD", "SHLVL", "_")
-"""Variables that are Terraform's or a shell's own: they tell commands apart, and mean nothing to a provider."""
+_UNTOLD = re.compile(
+    r"TF_VAR_.*|TF_CLI_CONFIG_FILE|INFRA_ORCH_.*|PWD|OLDPWD|SHLVL|_|TERM|TERM_.*|COLORTERM|COLUMNS|LINES|LS_COLORS"
+    r"|WINDOWID|TMUX.*|STY|SSH_TTY|SSH_CLIENT|SSH_CONNECTION"
+)
+"""Variables of Terraform, of a shell or of a terminal: they tell commands apart, and mean nothing to a provider."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,15 @@ class Door:
         self._empty.set()
         self._names: frozenset[bytes] | None = None
         self._plan: dict[str, list[Mapping[str, Any]]] | None = None
-        told = {name: value for name, value in asked.environment.items() if not _is_untold(name)}
+        told = {name: value for name, value in asked.environment.items() if not _UNTOLD.fullmatch(name)}
         self._environment = told
         self._digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def about(self) -> dict[str, str | None]:
+        """Which command it serves."""
+        journal = self._asked.journal
+        return {"node": self._asked.node, "step": self._asked.step, "journal": str(journal) if journal else None}
 
     async def empty(self) -> None:
         """Wait until Terraform is no longer connected, and nothing goes on that it asked for."""
@@ -271,10 +281,6 @@ def _fits(planned: Any, asked: Any) -> bool:
     if isinstance(planned, (str, bool)):
         return bool(planned == asked)
     return True
-
-
-def _is_untold(name: str) -> bool:
-    return name in _UNTOLD or name.startswith("TF_VAR_")
 
 
 def listed(address: str, patterns: Sequence[str]) -> bool:

@@ -7,6 +7,7 @@ deadline, status, error details and cancellation without the gateway knowing of 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -33,11 +34,12 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 _STREAM_WINDOW = 1 << 20
 _CONNECTION_WINDOW = (1 << 31) - 1
+_HEADERS = 16 << 20
+"""Bytes of headers or trailers: an error's details travel in them. It is the limit of gRPC for Go."""
 _SETTINGS = {
     SettingCodes.INITIAL_WINDOW_SIZE: _STREAM_WINDOW,
     SettingCodes.MAX_CONCURRENT_STREAMS: 100_000,
-    # An error's details travel in trailers; 16 MB is the limit of gRPC for Go.
-    SettingCodes.MAX_HEADER_LIST_SIZE: 16 << 20,
+    SettingCodes.MAX_HEADER_LIST_SIZE: _HEADERS,
 }
 _CANCEL = int(ErrorCodes.CANCEL)
 
@@ -180,6 +182,10 @@ class Connection(asyncio.Protocol):
                 normalize_inbound_headers=False,
             )
         )
+        # What it allows the other side in its settings it does not allow itself: it would end the connection.
+        self.h2.decoder.max_header_list_size = _HEADERS
+        # Huffman's code saves bytes that cost nothing here, and takes time by the square of a header's length.
+        self.h2.encoder.encode = functools.partial(self.h2.encoder.encode, huffman=False)  # type: ignore[method-assign]
 
     @property
     def serves(self) -> bool:

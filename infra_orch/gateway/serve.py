@@ -9,6 +9,7 @@ a JSON object with the key `do`; every answer is a line of JSON, too:
               `{"do": "detach"}` closes them and is answered with what was used. Where the connection ends without that,
               whoever asked is dead: they stay open for as long as the process of that number lives.
     status    answered with what goes on
+    stay      it does not end by itself, however long nobody uses it; answered as hold is
     stop      the gateway takes no more runs, and ends with the last command that is under way
 """
 
@@ -19,6 +20,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import math
 import os
 import signal
 import socket
@@ -62,7 +64,13 @@ class Gateway:
         try:
             with contextlib.suppress(ConnectionError):
                 asked = await _read(reader)
-                actions = {"hold": self._hold, "attach": self._attach, "status": self._status, "stop": self._stop}
+                actions = {
+                    "hold": self._hold,
+                    "attach": self._attach,
+                    "status": self._status,
+                    "stay": self._stay,
+                    "stop": self._stop,
+                }
                 if asked and (action := actions.get(str(asked.pop("do", "")))):
                     await action(asked, reader, writer)
         finally:
@@ -135,8 +143,10 @@ class Gateway:
     async def _outlive(self, user: Mapping[str, Any]) -> None:
         """Wait for the end of a command whose own starter is dead."""
         pid, born = user.get("pid"), user.get("born")
-        while isinstance(pid, int) and lives(pid, born if isinstance(born, str) else None):
-            await asyncio.sleep(_LOOK_SECONDS)
+        if isinstance(pid, int):
+            # The end of a process that somebody else started is no event here.
+            while lives(pid, born if isinstance(born, str) else None):  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK_SECONDS)
 
     async def _status(self, _: Mapping[str, Any], __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         providers = [
@@ -151,7 +161,12 @@ class Gateway:
             for process in self._pool.processes
         ]
         about = {"pid": os.getpid(), "version": __version__, "seconds": time.monotonic() - self._since}
-        await _write(writer, {**about, "commands": len(self._doors), "runs": self._holds, "providers": providers})
+        serves = [door.about for door in self._doors]
+        await _write(writer, {**about, "serves": serves, "runs": self._holds, "providers": providers})
+
+    async def _stay(self, _: Mapping[str, Any], __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._idle = math.inf
+        await _write(writer, {"pid": os.getpid(), "version": __version__})
 
     async def _stop(self, _: Mapping[str, Any], __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._stopping = True

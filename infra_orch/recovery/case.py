@@ -78,8 +78,12 @@ def examine(dead: DeadRun, intent: Intent, context: RunContext) -> Case:
                 f"the state of {name} cannot be read, so nobody can tell what run {dead.run_id} did: {error}",
                 hint=hint or "mend that, then run the same command again",
             ) from error
-        lost += lost_resources(name, step.log, state)
-        flying += in_flight(name, step.log, said_by(step), state, _plan(context, name), context.redactor)
+        seen = [entry for entry in dead.created if entry.get("node") == name]
+        missing = lost_resources(name, step.log, state, seen)
+        known = {item.address for item in missing}
+        lost += missing
+        begun = in_flight(name, step.log, said_by(step), state, _plan(context, name), context.redactor)
+        flying += [item for item in begun if item.address not in known]
     return Case(dead, intent, selection, nodes, lost, flying, locks, unsaved, due_tasks(dead, intent, nodes))
 
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra_orch.gateway.client import GatewayError, ask
 from infra_orch.process import lives, session_of
 from infra_orch.project import StackFolder
 from infra_orch.run import journal
+from infra_orch.run.serving import JOURNAL as GATEWAY_JOURNAL
 
 LOCK_SECONDS = 120.0
 """How long after it began a command may take a state's lock: it comes to that at once, or waits for another."""
 ORPHAN_SECONDS = 5.0
 """How long what a dead Terraform started may live on: nobody is there any more whom a provider could tell anything."""
+
+
+_GATEWAY_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Step:
 @dataclass(frozen=True)
 class DeadRun:
     """A run that was killed, or that ended without seeing to its end. *steps* are by node and step; times are in
-    seconds since 1970. *stack* is the name of the stack's folder.
+    seconds since 1970. *stack* is the name of the stack's folder. *created* is what the provider gateway saw created.
     """
 
     run_id: str
@@ -51,6 +56,7 @@ class DeadRun:
     began: float
     last_sign: float
     done: bool
+    created: Sequence[Mapping[str, Any]]
     commands: tuple[tuple[str, float], ...]
 
     def took(self, unit: str, at: float) -> bool:
@@ -87,6 +93,7 @@ def read_death(run_id: str, folder: StackFolder) -> DeadRun:
         began=times[0],
         last_sign=times[-1],
         done=any(entry["event"] == "done" for entry in entries),
+        created=[e for e in journal.read_journal(run_folder / GATEWAY_JOURNAL) if e["event"] == "created"],
         commands=tuple((str(e.get("node")), float(e["at"])) for e in entries if e["event"] in ("begin", "start")),
     )
 
@@ -103,13 +110,27 @@ class Survivor:
 
 
 def survivors(run_folder: Path) -> list[Survivor]:
-    """The commands of a run that still run."""
-    started = [entry for entry in journal.read_journal(run_folder / journal.NAME) if entry["event"] == "start"]
-    return [
+    """The commands of a run that still run, and what providers still do for commands that do not."""
+    entries = journal.read_journal(run_folder / journal.NAME)
+    started = [entry for entry in entries if entry["event"] == "start"]
+    alive = [
         Survivor(f"{entry.get('node')}: {entry.get('step')}", entry["pid"])
         for entry in started
         if isinstance(entry.get("pid"), int) and lives(entry["pid"], entry.get("born"))
     ]
+    gateways = [str(entry.get("address")) for entry in entries if entry["event"] == "gateway"]
+    return alive or [survivor for address in gateways for survivor in _served(address, run_folder)]
+
+
+def _served(address: str, run_folder: Path) -> list[Survivor]:
+    """What a gateway still does for a run."""
+    try:
+        about = ask(address, {"do": "status"}, seconds=_GATEWAY_SECONDS)
+    except GatewayError:
+        return []  # it has ended, and so has all that it did
+    journal_here = str(run_folder / GATEWAY_JOURNAL)
+    ours = [command for command in about["serves"] if command["journal"] == journal_here]
+    return [Survivor(f"{command['node']}: {command['step']}, in its provider", about["pid"]) for command in ours]
 
 
 def orphans(run_folder: Path) -> list[int]:

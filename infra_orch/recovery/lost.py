@@ -7,7 +7,8 @@ last of them along. Its log says of every resource that is complete which addres
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,11 +64,25 @@ class InFlight:
         return f"{self.address}, begun at {self.since}" + (f": look for {signs}" if signs else "")
 
 
-def lost_resources(unit: str, log: Path, state: Mapping[str, Any]) -> list[Lost]:
-    """The resources that *log* says were created, and that *state* (as Terraform's JSON has it) does not hold."""
+def lost_resources(
+    unit: str, log: Path, state: Mapping[str, Any], seen: Sequence[Mapping[str, Any]] = ()
+) -> list[Lost]:
+    """The resources that were created, and that *state* (as Terraform's JSON has it) does not hold.
+
+    *log* says what Terraform knew of, *seen* what the provider gateway saw: more, where Terraform was killed before the
+    provider had answered.
+    """
     held = dict(instances(state))
     created, deleted = _created_and_deleted(log)
     found = []
+    ids = {(kind, id_value) for kind, _, id_value in created.values()}
+    ids |= {(_type_of(address), str(values.get("id"))) for address, values in held.items()}
+    for entry in seen:
+        kind, id_value = str(entry.get("type")), str(entry.get("id"))
+        address = next((name for name in _addresses(entry) if name not in created and name not in held), None)
+        if address and (kind, id_value) not in ids and kind not in _IN_STATE_ALONE:
+            created[address] = kind, "id", id_value
+            ids.add((kind, id_value))
     for address, (kind, id_key, id_value) in created.items():
         there = str(held[address].get(id_key)) if address in held else ""
         if there != id_value:
@@ -108,6 +123,17 @@ def _created_and_deleted(log: Path) -> tuple[dict[str, tuple[str, str, str]], se
             if about[0] not in _IN_STATE_ALONE:
                 created[address] = about
     return created, deleted
+
+
+def _addresses(entry: Mapping[str, Any]) -> list[str]:
+    """The addresses in the plan that something the gateway saw created may have: several where they want the same."""
+    addresses = entry.get("addresses")
+    return [name for name in addresses if isinstance(name, str)] if isinstance(addresses, list) else []
+
+
+def _type_of(address: str) -> str:
+    """The type in the address of a managed resource: `aws_vpc` in `module.a["b.c"].aws_vpc.it[0]`."""
+    return re.sub(r"\[(?:\d+|\"(?:[^\"\\]|\\.)*\")\]", "", address).rpartition(".")[0].rpartition(".")[2]
 
 
 def _begun(log: Path) -> dict[str, tuple[str, str, str]]:
