@@ -67,7 +67,7 @@ class LostError(ConnectionError):
     """A provider ended, or cannot be reached, before it had answered. *who* it was, where that is known."""
 
     def __init__(self, who: Provider | None = None) -> None:
-        super().__init__()
+        super().__init__("it ended, or cannot be reached")
         self.who = who
 
 
@@ -179,11 +179,12 @@ async def call(provider: Provider, connection: Connection, headers: Headers, bod
 class Joined:
     """Hands on what arrives on one stream, *source*, to another, *target*, no faster than that takes it.
 
-    What arrives before the target is known waits for it.
+    What arrives before the target is known waits for it. *lost* is told where the provider's connection was.
     """
 
-    def __init__(self, target: Stream | None = None) -> None:
+    def __init__(self, target: Stream | None = None, lost: Callable[[], None] = lambda: None) -> None:
         self.source: Stream | None = None
+        self._lost = lost
         self._target = target
         self._begun = False
         self._waiting: list[Callable[[], None]] = []
@@ -222,6 +223,7 @@ class Joined:
         if self._target is None:
             self._waiting.append(lambda: self.reset(code))
         elif code is None and self._target.connection.serves:
+            self._lost()
             status = Answer.failure(UNAVAILABLE, GONE).headers
             self._target.send_headers(status[len(_OPENING) :] if self._begun else status, ends=True)
         else:

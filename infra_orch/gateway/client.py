@@ -25,6 +25,7 @@ REATTACH = "TF_REATTACH_PROVIDERS"
 _ANSWER_SECONDS = 180.0
 """A package is hashed and a provider started meanwhile, on machines that may be busy."""
 _STATUS_SECONDS = 5.0
+_END_SECONDS = 5.0
 IDLE_SECONDS = 600.0
 """After so long without a command a gateway that outlives runs ends."""
 _SOCKET = "gateway"
@@ -101,6 +102,7 @@ class Gateway:
         self._lock = threading.Lock()
         self._address = ""
         self._hold: _Line | None = None
+        self._process: threading.Thread | None = None
         self._broken = ""
 
     @contextlib.contextmanager
@@ -133,11 +135,13 @@ class Gateway:
                     self.used.shared += done["tally"]["shared"]
 
     def close(self) -> None:
-        """Let it go: it ends once no command is under way."""
+        """Let it go: it ends once no command is under way, and its providers with it."""
         with self._lock:
             if self._hold:
                 self._hold.close()
                 self._hold = None
+        if self._process:
+            self._process.join(_END_SECONDS)
 
     def _attach(
         self, cwd: Path, environment: Mapping[str, str], about: Mapping[str, Any]
@@ -173,7 +177,7 @@ class Gateway:
         if self._warm:
             address, _ = place.start(self._ways, IDLE_SECONDS)
         else:
-            address = start(self._ways, self._log, _private_folder())
+            address, self._process = start(self._ways, self._log, _private_folder())
         return address, _hold(address)
 
     def _note(self, provider: str, reason: str) -> None:
@@ -216,7 +220,7 @@ class WarmPlace:
                     ask(address, {"do": "status"}, seconds=_STATUS_SECONDS)
                     return address, False
             folder = Path(tempfile.mkdtemp(dir=self.link.parent))
-            address = start(ways, self.link.parent / "log", folder, idle_seconds=idle_seconds)
+            address, _ = start(ways, self.link.parent / "log", folder, idle_seconds=idle_seconds)
             new = folder.with_suffix(".link")
             new.symlink_to(folder)
             new.replace(self.link)
@@ -229,8 +233,8 @@ class WarmPlace:
             raise GatewayError(f"{self.link.parent} is not a private folder of yours; remove it")
 
 
-def start(ways: Ways, log: Path, folder: Path, *, idle_seconds: float = 0.0) -> str:
-    """Start a gateway's process in *folder*, which is private, and return the path of its socket.
+def start(ways: Ways, log: Path, folder: Path, *, idle_seconds: float = 0.0) -> tuple[str, threading.Thread]:
+    """Start a gateway's process in *folder*, which is private: the path of its socket, and a thread that ends with it.
 
     It ends *idle_seconds* after it was used last. Raises OSError where it cannot be started.
     """
@@ -246,8 +250,10 @@ def start(ways: Ways, log: Path, folder: Path, *, idle_seconds: float = 0.0) -> 
             *("--idle-providers", str(ways.idle), "--memory", str(ways.memory), "--idle-seconds", str(idle_seconds)),
         ]
         environment = {name: value for name, value in os.environ.items() if name in _OWN}
-        Program(argv, "gateway", folder, environment, stdout=log, inherit=[listening.fileno()]).start()
-    return str(path)
+        running = Program(argv, "gateway", folder, environment, stdout=log, inherit=[listening.fileno()]).start()
+    reaper = threading.Thread(target=running.process.wait, name="gateway", daemon=True)
+    reaper.start()
+    return str(path), reaper
 
 
 _OWN = frozenset(

@@ -165,6 +165,7 @@ class Door:
             self._empty.set()
 
     def _lose(self, provider: Provider) -> None:
+        provider.broken = True
         if provider not in self.lost:
             self.lost.append(provider)
 
@@ -192,7 +193,12 @@ class Door:
         entry = {"schema": JOURNAL_SCHEMA, "event": "created", "at": time.time(), **facts}
         entry["addresses"] = self._addresses(wanted)
         line = json.dumps(entry, ensure_ascii=False) + "\n"
-        await asyncio.to_thread(append_private, self._asked.journal, line, durable=True)
+        try:
+            await asyncio.to_thread(append_private, self._asked.journal, line, durable=True)
+        except OSError as error:
+            # Terraform has to get its answer all the same: what it gets goes into its state.
+            what = {"message": f"{wanted.type} {made} was created, which cannot be noted", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(what)
 
     def _addresses(self, wanted: Creation) -> list[str]:
         """The addresses in the plan that a creation may be: those of its type that want the same, as far as is known.

@@ -98,12 +98,11 @@ class Stream:
             self.pump()
 
     def reset(self, code: int | None = None) -> None:
-        """Give the stream up."""
-        if not self._closed:
-            self._closed = True
-            self._outgoing.clear()
+        """Give the stream up, unless it is over."""
+        self._closed = True
+        self._outgoing.clear()
+        if self.connection.forget(self):
             self.connection.put(lambda h2: h2.reset_stream(self.id, _CANCEL if code is None else code))
-        self.connection.forget(self)
 
     def acknowledge(self, size: int) -> None:
         """Let the other side send *size* bytes more."""
@@ -223,9 +222,9 @@ class Connection(asyncio.Protocol):
             self._flushing = True
             self._loop.call_soon(self._flush)
 
-    def forget(self, stream: Stream) -> None:
-        """Take no more notice of a stream."""
-        self._streams.pop(stream.id, None)
+    def forget(self, stream: Stream) -> bool:
+        """Take no more notice of a stream; whether it was not over yet."""
+        return self._streams.pop(stream.id, None) is not None
 
     def answered(self, stream: Stream) -> None:
         """All has been said on a stream from here; on the server's side that ends it."""

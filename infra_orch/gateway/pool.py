@@ -196,9 +196,12 @@ class Pool:
                 if known.done() and self._known.get(key) is known:
                     del self._known[key]
                 raise
-            if process.provider.alive and (not process.retired or (mine and not process.users)):
+            if process.provider.reachable and (not process.retired or (mine and not process.users)):
                 break
             self._known.pop(key, None)
+            if mine:
+                raise calls.LostError(process.provider)
+            self.retire(process)
         process.users.add(user)
         if mine:
             user.tally.started += 1

@@ -32,11 +32,15 @@ _LINE = 64 << 10
 
 
 class Provider:
-    """A running provider process. *protocol* is 5 or 6. *words* is the end of what it wrote to its standard error."""
+    """A running provider process. *protocol* is 5 or 6. *words* is the end of what it wrote to its standard error.
+
+    *broken* says that somebody lost a connection to it: its end may not be known yet.
+    """
 
     def __init__(self, package: Package, process: asyncio.subprocess.Process, lifeline: int) -> None:
         self.package = package
         self.protocol = 0
+        self.broken = False
         self.ended = asyncio.Event()
         self._process = process
         self._lifeline = lifeline
@@ -57,6 +61,11 @@ class Provider:
         return not self.ended.is_set()
 
     @property
+    def reachable(self) -> bool:
+        """Whether it runs, answers, and has its socket where it said."""
+        return self.alive and not self.broken and Path(self._path).is_socket()
+
+    @property
     def words(self) -> str:
         """The end of what it wrote to its standard error."""
         return self._words.decode(errors="replace")
@@ -65,7 +74,9 @@ class Provider:
     def exit(self) -> str:
         """How it ended."""
         code = self._process.returncode
-        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        if code is None:
+            return "it cannot be reached"
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     async def heard(self) -> None:
         """Wait until it has ended and all that it said is known."""
@@ -118,6 +129,8 @@ class Provider:
         if parts[1] not in ("5", "6"):
             raise UnfitError(f"it speaks protocol {parts[1][:20]}")
         self.protocol, self._path = int(parts[1]), parts[3]
+        if self.alive and not self.reachable:
+            raise UnfitError("there is no socket where it says")
         if len(parts) > 5 and parts[5]:
             self._tls = _trusting(parts[5])
 

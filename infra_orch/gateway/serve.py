@@ -47,6 +47,7 @@ class Gateway:
 
     def __init__(self, folder: Path, cache: Path, limits: Limits, idle: float) -> None:
         self.ended = asyncio.Event()
+        self._changed = asyncio.Event()
         self._folder = folder
         self._idle = idle
         self._pool = Pool(folder, limits)
@@ -80,11 +81,14 @@ class Gateway:
     async def watch(self) -> None:
         """Return once nobody needs the gateway any more."""
         while not self.ended.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.ended.wait(), _LOOK_SECONDS)
-            busy = self._holds or self._doors
-            if not busy and (self._stopping or time.monotonic() > self._deadline):
+            left = 0.0 if self._stopping else self._deadline - time.monotonic()
+            if not self._holds and not self._doors and left <= 0:
                 return
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                # While somebody uses it, only a change can end it.
+                timeout = left if 0 < left < math.inf and not self._holds and not self._doors else None
+                await asyncio.wait_for(self._changed.wait(), timeout)
 
     async def close(self) -> None:
         """End every provider."""
@@ -175,6 +179,12 @@ class Gateway:
     def _touch(self) -> None:
         self._deadline = time.monotonic() + self._idle
         self._pool.trim()
+        self._changed.set()
+
+    def end(self) -> None:
+        """End now, whatever goes on."""
+        self.ended.set()
+        self._changed.set()
 
 
 async def _read(reader: asyncio.StreamReader) -> dict[str, Any]:
@@ -197,7 +207,7 @@ async def _serve(options: argparse.Namespace) -> None:
     gateway = Gateway(options.folder, options.cache, limits, options.idle_seconds)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, gateway.ended.set)
+        loop.add_signal_handler(number, gateway.end)
     listening = socket.socket(fileno=options.socket)
     server = await asyncio.start_unix_server(gateway.answer, sock=listening, limit=_LONGEST_LINE)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,9 +49,15 @@ _SINGLE = frozenset(
 )
 """Calls of one request and one answer, which are read as a whole. Every other call passes through as it comes."""
 
-_EXPIRED = re.compile(
-    rb"ExpiredToken|RequestExpired|TokenRefreshRequired|security token included in the request is expired"
-    rb"|The SSO session .{0,80}expired|token has expired|invalid_grant"
+_EXPIRED = (
+    b"ExpiredToken",
+    b"RequestExpired",
+    b"TokenRefreshRequired",
+    b"token included in the request is expired",
+    b"SSO session has expired",
+    b"SSO session associated with this profile has expired",
+    b"token has expired",
+    b"invalid_grant",
 )
 """What clouds say of credentials that are no longer good."""
 
@@ -136,18 +141,22 @@ class Session:
         body = await request.whole
         try:
             answer = await self._answer(request, body)
-        except calls.LostError as error:
-            if error.who:
-                self.terms.lost(error.who)
-            answer = Answer.failure(UNAVAILABLE, GONE)
         except calls.ResetError as error:
             request.stream.reset(error.code)
             return
-        except UnfitError as error:
-            answer = Answer.failure(UNAVAILABLE, f"the provider {self.terms.package.address} cannot be used: {error}")
-        except OSError as error:
-            answer = Answer.failure(INTERNAL, f"infra-orch's provider gateway: {error}")
+        except (UnfitError, OSError) as error:
+            answer = self._failure(error)
         answer.send(request.stream)
+
+    def _failure(self, error: Exception) -> Answer:
+        """What is answered where a call came to no answer of the provider."""
+        if isinstance(error, calls.LostError):
+            if error.who:
+                self.terms.lost(error.who)
+            return Answer.failure(UNAVAILABLE, GONE)
+        if isinstance(error, UnfitError):
+            return Answer.failure(UNAVAILABLE, f"the provider {self.terms.package.address} cannot be used: {error}")
+        return Answer.failure(INTERNAL, f"infra-orch's provider gateway: {error}")
 
     async def _answer(self, request: Request, body: bytes) -> Answer:
         name = request.name
@@ -166,7 +175,7 @@ class Session:
 
     async def _ask(self, process: Process, request: Request, body: bytes) -> Answer:
         answer = await calls.call(process.provider, await self._leg(process), request.headers, body)
-        if process is self._configured and _EXPIRED.search(answer.body):
+        if process is self._configured and _expired(answer):
             self.pool.retire(process)
         return answer
 
@@ -188,7 +197,7 @@ class Session:
         self._configure = Configure(request.method, body, digest, request.headers)
         process = await self._process(body)
         assert process.answer
-        if _EXPIRED.search(process.answer.body):
+        if _expired(process.answer):
             self.pool.retire(process)
         return process.answer
 
@@ -229,11 +238,14 @@ class Session:
     async def _join(self, stream: Stream, headers: Headers, request: Joined) -> None:
         """Let a call through that the gateway does not read."""
         try:
-            connection = await self._leg(await self._process(b""))
-        except (calls.LostError, UnfitError, OSError):
-            Answer.failure(UNAVAILABLE, GONE).send(stream)
+            process = await self._process(b"")
+            connection = await self._leg(process)
+            if not connection.open:
+                raise calls.LostError(process.provider)
+        except (UnfitError, OSError) as error:
+            self._failure(error).send(stream)
             return
-        answer = Joined(stream)
+        answer = Joined(stream, lost=lambda: self.terms.lost(process.provider))
         onward = answer.source = connection.call(headers, answer)
         request.to(onward)
 
@@ -249,6 +261,11 @@ class Session:
             asyncio.get_running_loop().call_exception_handler({"message": "a call failed", "exception": error})
         if self._gone and not self._tasks:
             self._leave()
+
+
+def _expired(answer: Answer) -> bool:
+    """Whether a cloud refused the credentials because of their age."""
+    return any(words in answer.body for words in _EXPIRED)
 
 
 def _of_the_plugin_library(service: str, name: str) -> Answer | None:
