@@ -160,10 +160,11 @@ async def call(provider: Provider, connection: Connection, headers: Headers, bod
 
     Raises LostError where the provider went away, ResetError where it gave the call up.
     """
-    if not connection.open:
-        raise LostError(provider)
     sink = _Collected()
-    stream = sink.stream = connection.call(headers, sink)
+    try:
+        stream = sink.stream = connection.call(headers, sink)
+    except ConnectionError as error:
+        raise LostError(provider) from error
     stream.send(body)
     stream.end()
     try:

@@ -11,17 +11,17 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from infra_orch.files import append_private, private_folder
-from infra_orch.gateway.calls import Answer, Request
+from infra_orch.gateway.calls import UNIMPLEMENTED, Answer, Request
 from infra_orch.gateway.http2 import Connection
 from infra_orch.gateway.keep import names_of
 from infra_orch.gateway.package import Package
-from infra_orch.gateway.pool import Place, Pool, Tally
+from infra_orch.gateway.pool import Place, Pool, Process, Tally
 from infra_orch.gateway.provider import Provider
 from infra_orch.gateway.schemas import Kept, SchemaCache
 from infra_orch.gateway.session import Session, Terms
@@ -78,6 +78,7 @@ class Door:
         self._schemas = schemas
         self._folder = folder
         self._servers: list[asyncio.AbstractServer] = []
+        self._used: list[Process] = []
         self._sessions: set[Session] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -106,8 +107,8 @@ class Door:
         terms = self._terms(package)
         if protocol is None:
             process = await self._pool.unconfigured(terms.shared or terms.place, self)
+            self._used.append(process)
             protocol = process.provider.protocol
-            self._pool.leave(process, self)
         path = self._folder / f"{len(self._servers)}"
         server = await asyncio.get_running_loop().create_unix_server(lambda: self._connection(terms), str(path))
         self._servers.append(server)
@@ -124,6 +125,9 @@ class Door:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for process in self._used:
+            self._pool.leave(process, self)
+        self._used.clear()
         with contextlib.suppress(OSError):
             for path in self._folder.iterdir():
                 path.unlink()
@@ -157,7 +161,7 @@ class Door:
         session = Session(terms, self._pool, self._ended, self.tally)
         self._sessions.add(session)
         self._empty.clear()
-        return Connection(opened=session.opened, lost=session.lost, made=_is_mine)
+        return Connection(opened=session.opened, lost=session.lost, made=is_mine)
 
     def _ended(self, session: Session) -> None:
         self._sessions.discard(session)
@@ -174,10 +178,12 @@ class Door:
             return await self._pool.pure(place, request.method, request.headers, framed(b""), self.tally)
 
         kept = await self._schemas.answer(package, request, ask)
+        if isinstance(kept, Answer):
+            return kept
         if request.name not in SCHEMA or self._asked.whole or kept.status:
             return self._schemas.whole(kept)
-        schema = self._schemas.schema(package, kept)
         try:
+            schema = self._schemas.schema(package, kept)
             names = self._names = (
                 self._names if self._names is not None else names_of(self._asked.cwd, self._asked.plan)
             )
@@ -226,14 +232,16 @@ class Schemas:
                 return kept.protocol
         return None
 
-    async def answer(self, package: Package, request: Request, ask: Any) -> Kept:
-        """What the provider says to a call whose answer can be kept."""
+    async def answer(self, package: Package, request: Request, ask: Callable[[], Awaitable[Answer]]) -> Kept | Answer:
+        """What the provider says to a call whose answer can be kept; one that cannot be after all, as it is."""
         known = self._known(package, request.name)
         if known is None:
-            known = _kept(request, await ask())
-            if known.protocol:
-                self._kept[package.h1, request.name] = known
-                self._disk.write(package, request.name, known)
+            answer = await ask()
+            known = _kept(request, answer)
+            if known is None:
+                return answer
+            self._kept[package.h1, request.name] = known
+            self._disk.write(package, request.name, known)
         return known
 
     def schema(self, package: Package, kept: Kept) -> Schema:
@@ -254,18 +262,21 @@ class Schemas:
         return self._kept.get(key)
 
 
-def _kept(request: Request, answer: Answer) -> Kept:
-    """An answer as it is kept; protocol 0: it is not to be kept."""
-    protocol = int(request.method[len("/tfplugin")]) if request.method[len("/tfplugin") :][:1].isdigit() else 0
+def _kept(request: Request, answer: Answer) -> Kept | None:
+    """An answer as it is kept; None: it is not to be kept."""
+    protocol = request.method[len("/tfplugin") :][:1]
     status, text = answer.status
-    body = message(answer.body) or b""
-    keeps = status in (0, 12)  # 12 is UNIMPLEMENTED: the provider does not know the call, and never will
+    if not protocol.isdigit() or status not in (0, UNIMPLEMENTED):
+        return None
+    if status:  # the provider does not know the call, and never will
+        return Kept(int(protocol), status, text)
+    body = message(answer.body)
     try:
-        if status == 0 and request.name in SCHEMA and (not body or has_error(request.name, body)):
-            keeps = False
+        if body is None or (request.name in SCHEMA and (not body or has_error(request.name, body))):
+            return None
     except WireError:
-        keeps = False
-    return Kept(protocol if keeps else 0, status, text, body)
+        return None
+    return Kept(int(protocol), status, text, body)
 
 
 def _creations(path: Path) -> dict[str, list[Mapping[str, Any]]]:
@@ -294,7 +305,7 @@ def listed(address: str, patterns: Sequence[str]) -> bool:
     return address in patterns or address.partition("/")[2] in patterns
 
 
-def _is_mine(transport: asyncio.BaseTransport) -> bool:
+def is_mine(transport: asyncio.BaseTransport) -> bool:
     """Whether a process of this user is at the other end, where the system says so."""
     known = transport.get_extra_info("socket")
     if not hasattr(socket, "SO_PEERCRED"):

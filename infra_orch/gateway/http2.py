@@ -197,10 +197,16 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def call(self, headers: Headers, sink: Sink) -> Stream:
-        """Begin a call. What is answered goes to *sink*."""
-        stream = Stream(self, self.h2.get_next_available_stream_id(), sink)
+        """Begin a call. What is answered goes to *sink*. Raises ConnectionError where there is nobody to be called."""
+        try:
+            if not self.open:
+                raise ConnectionError("the connection is closed")
+            stream = Stream(self, self.h2.get_next_available_stream_id(), sink)
+            self.h2.send_headers(stream.id, list(headers))
+        except ProtocolError as error:
+            raise ConnectionError(f"no call can be made: {error}") from error
         self._streams[stream.id] = stream
-        stream.send_headers(headers)
+        self.flush_soon()
         return stream
 
     def close(self) -> None:

@@ -24,6 +24,13 @@ def names_of(cwd: Path, plan: str | None) -> frozenset[bytes]:
 
     Raises OSError or ValueError where something cannot be read: then nothing may be left out.
     """
+    try:
+        return _names_of(cwd, plan)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError("what init wrote down is not what it should be") from error
+
+
+def _names_of(cwd: Path, plan: str | None) -> frozenset[bytes]:
     found: set[bytes] = set()
     for folder in (cwd, *_modules(cwd)):
         for path in folder.iterdir():

@@ -16,7 +16,7 @@ from infra_orch.gateway.calls import Answer
 from infra_orch.gateway.http2 import Connection, Headers
 from infra_orch.gateway.package import Package
 from infra_orch.gateway.provider import Provider, start
-from infra_orch.gateway.wire import has_error, message
+from infra_orch.gateway.wire import WireError, has_error, message
 
 _REMEMBERED = 2000
 """Answers of pure calls that are kept in memory."""
@@ -225,9 +225,7 @@ class Pool:
     async def _configure(self, process: Process, configure: Configure) -> None:
         with contextlib.closing(await leg(process)) as connection:
             process.answer = await calls.call(process.provider, connection, configure.headers, configure.body)
-        said = message(process.answer.body)
-        name = configure.method.rpartition("/")[2]
-        if not process.answer.ok or said is None or has_error(name, said):
+        if _is_refused(configure, process.answer):
             process.retired = True  # it is for the one who asked to see that, and for nobody to work with
 
     async def _watch(self, process: Process) -> None:
@@ -243,6 +241,15 @@ class Pool:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _is_refused(configure: Configure, answer: Answer) -> bool:
+    """Whether a provider could not be configured, or what it says of that cannot be read."""
+    said = message(answer.body)
+    try:
+        return not answer.ok or said is None or has_error(configure.method.rpartition("/")[2], said)
+    except WireError:
+        return True
 
 
 @dataclass(eq=False)

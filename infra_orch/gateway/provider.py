@@ -104,6 +104,9 @@ class Provider:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.ended.wait(), _END_SECONDS)
                     break
+        if self._path:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)  # noqa: PTH108 - takes no time
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from infra_orch._version import __version__
-from infra_orch.gateway.door import Asked, Door, Schemas, listed
+from infra_orch.gateway.door import Asked, Door, Schemas, is_mine, listed
 from infra_orch.gateway.package import Package, Packages, UnfitError, providers_of
 from infra_orch.gateway.pool import Limits, Pool
 from infra_orch.gateway.schemas import SchemaCache
@@ -64,7 +64,7 @@ class Gateway:
         """Serve one connection."""
         try:
             with contextlib.suppress(ConnectionError):
-                asked = await _read(reader)
+                asked = await _read(reader) if is_mine(writer.transport) else {}
                 actions = {
                     "hold": self._hold,
                     "attach": self._attach,

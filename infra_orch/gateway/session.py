@@ -62,6 +62,8 @@ _EXPIRED = (
 """What clouds say of credentials that are no longer good."""
 
 
+_INTERNAL_ERROR = 2
+"""The code of HTTP/2."""
 _SERVING = b"\x08\x01"
 """HealthCheckResponse with the status SERVING (github.com/grpc/grpc-proto, health/v1/health.proto)."""
 
@@ -146,6 +148,9 @@ class Session:
             return
         except (UnfitError, OSError) as error:
             answer = self._failure(error)
+        except BaseException:
+            request.stream.reset(_INTERNAL_ERROR)  # nobody is to wait for an answer that does not come
+            raise
         answer.send(request.stream)
 
     def _failure(self, error: Exception) -> Answer:
@@ -231,7 +236,7 @@ class Session:
     async def _leg(self, process: Process) -> Connection:
         """The connection of its own to a process."""
         known = self._legs.get(process)
-        if known is None:
+        if known is None or (known.done() and (known.exception() or not known.result().open)):
             known = self._legs[process] = asyncio.ensure_future(leg(process))
         return await asyncio.shield(known)
 
@@ -240,13 +245,11 @@ class Session:
         try:
             process = await self._process(b"")
             connection = await self._leg(process)
-            if not connection.open:
-                raise calls.LostError(process.provider)
+            answer = Joined(stream, lost=lambda: self.terms.lost(process.provider))
+            onward = answer.source = connection.call(headers, answer)
         except (UnfitError, OSError) as error:
             self._failure(error).send(stream)
             return
-        answer = Joined(stream, lost=lambda: self.terms.lost(process.provider))
-        onward = answer.source = connection.call(headers, answer)
         request.to(onward)
 
     def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

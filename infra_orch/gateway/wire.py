@@ -32,6 +32,9 @@ _DIAGNOSTICS = {
 }
 """By call, the field of its answer that holds diagnostics."""
 
+_UNREADABLE = (ValueError, TypeError, RecursionError, msgpack.UnpackException)
+"""What is raised of bytes that are no value; TypeError where the key of a map is no string."""
+
 UNKNOWN = object()
 """Stands for a value that is not known yet."""
 
@@ -124,7 +127,7 @@ def creation(request: bytes) -> Creation | None:
         if _dynamic(prior) is not None or not isinstance(after, dict):
             return None
         return Creation(kind.decode(), after)
-    except (ValueError, msgpack.UnpackException):
+    except _UNREADABLE:
         return None
 
 
@@ -133,7 +136,7 @@ def created_id(answer: bytes) -> str | None:
     try:
         state = next((value for number, value, _, _ in fields(answer) if number == 1), b"")
         after = _dynamic(_bytes(state))
-    except (ValueError, msgpack.UnpackException):
+    except _UNREADABLE:
         return None
     found = after.get("id") if isinstance(after, dict) else None
     return found if isinstance(found, str) and found else None
@@ -155,7 +158,7 @@ def configuration(request: bytes) -> Any:
     """The provider's configuration in a Configure request; None where it cannot be told."""
     try:
         return _dynamic(next((_bytes(value) for number, value, _, _ in fields(request) if number == 2), b""))
-    except (ValueError, msgpack.UnpackException):
+    except _UNREADABLE:
         return None
 
 
