@@ -11,11 +11,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import against_bare, start
+from benchmarks import against_bare, cloud, start
 from benchmarks.measure import table
 from benchmarks.projects import DEEP, UNKNOWN, WIDE, git_environment
 from infra_orch.engine.engine import Engine, find_engine
 from infra_orch.engine.environment import terraform_environment
+from infra_orch.engine.mirror import find_mirrors
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
@@ -32,6 +33,8 @@ def main(arguments: list[str]) -> int:
         parts = [_about(arguments, engine, workers)]
         if "bare" in options.only:
             parts.append(_bare(folder, engine, env, workers, options.rounds))
+        if "cloud" in options.only:
+            parts.append(_cloud(folder, engine, env, options.rounds))
         if "start" in options.only:
             parts.append(_start(folder, env))
         if "own" in options.only:
@@ -46,7 +49,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parts = ("bare", "start", "own", "growth")
+    parts = ("bare", "cloud", "start", "own", "growth")
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds against bare Terraform (default: 3)")
     parser.add_argument("--parallelism", type=int, metavar="N", help="units at work at once (default: one per core)")
@@ -95,6 +98,14 @@ def _bare(folder: Path, engine: Engine, env: Mapping[str, str], workers: int, ro
         bench = against_bare.prepare(folder / f"bare-{number}", shape, engine, env, workers)
         results.append((shape, against_bare.compare(bench, rounds, _tell)))
     return against_bare.lines(results)
+
+
+def _cloud(folder: Path, engine: Engine, env: Mapping[str, str], rounds: int) -> str:
+    mirrors = find_mirrors(os.environ, os.environ.get("INFRA_ORCH_PROVIDER_MIRROR"))
+    if not mirrors:
+        return "The AWS provider was not measured: it comes from a folder of providers, and there is none."
+    _tell("the AWS provider")
+    return cloud.compare(folder, engine, env, str(mirrors[0]), rounds, (12, 100))
 
 
 def _start(folder: Path, env: Mapping[str, str]) -> str:

@@ -71,12 +71,12 @@ UNKNOWN = Shape("deep: {width} chains of {layers}, of values that nobody knows b
 
 def make(folder: Path, shape: Shape) -> Path:
     """Make a committed project with the stack `bench` in *folder*, and return its root."""
-    files = {
-        "infra-orch.toml": "",
-        "modules/thing/main.tf": MODULE,
-        "stacks/bench/stack.py": shape.spec(),
-    }
-    for name, text in files.items():
+    return write(folder, {"modules/thing/main.tf": MODULE, "stacks/bench/stack.py": shape.spec()})
+
+
+def write(folder: Path, files: Mapping[str, str]) -> Path:
+    """Make a committed project of *files*, by path, in *folder*, and return its root."""
+    for name, text in {"infra-orch.toml": "", **files}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

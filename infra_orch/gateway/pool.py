@@ -74,10 +74,11 @@ class Process:
 
     @property
     def memory(self) -> int:
-        """Resident bytes; 0 where the system does not say."""
+        """Resident bytes of its own, its program aside, which all that run it share; 0 where the system does not say."""
         try:
-            pages = int(Path(f"/proc/{self.provider.pid}/statm").read_text(encoding="ascii").split()[1])
-        except (OSError, ValueError, IndexError):
+            resident, shared = Path(f"/proc/{self.provider.pid}/statm").read_text(encoding="ascii").split()[1:3]
+            pages = int(resident) - int(shared)
+        except (OSError, ValueError):
             return 0
         return pages * os.sysconf("SC_PAGE_SIZE")
 

@@ -131,9 +131,9 @@ class Provider:
             raise UnfitError("it does not begin as providers do")
         if parts[1] not in ("5", "6"):
             raise UnfitError(f"it speaks protocol {parts[1][:20]}")
-        self.protocol, self._path = int(parts[1]), parts[3]
-        if self.alive and not self.reachable:
+        if not Path(parts[3]).is_socket():
             raise UnfitError("there is no socket where it says")
+        self.protocol, self._path = int(parts[1]), parts[3]
         if len(parts) > 5 and parts[5]:
             self._tls = _trusting(parts[5])
 
