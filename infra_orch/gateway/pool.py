@@ -74,7 +74,7 @@ class Process:
 
     @property
     def memory(self) -> int:
-        """Resident bytes of its own, its program aside, which all that run it share; 0 where the system does not say."""
+        """Resident bytes of its own, its program aside, which all that run it share; 0 where the system is silent."""
         try:
             resident, shared = Path(f"/proc/{self.provider.pid}/statm").read_text(encoding="ascii").split()[1:3]
             pages = int(resident) - int(shared)
