@@ -15,7 +15,9 @@ from infra_orch.console import Console
 from infra_orch.engine.cli_config import CliConfig
 from infra_orch.engine.providers import provider_cache_folder
 from infra_orch.errors import ExitCode, UnavailableError
-from infra_orch.gateway.client import Gateway, GatewayError, WarmPlace, Ways, ask
+from infra_orch.gateway.client import Gateway
+from infra_orch.gateway.line import GatewayError, ask
+from infra_orch.gateway.start import WarmPlace, Ways
 from infra_orch.project import Project
 from infra_orch.run.context import RunContext
 

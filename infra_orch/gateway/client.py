@@ -3,53 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
-import os
-import socket
-import stat
-import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infra_orch._version import __version__
+from infra_orch.gateway.line import GatewayError, Line, hold
 from infra_orch.gateway.package import providers_of
-from infra_orch.process import Program, birth
+from infra_orch.gateway.start import IDLE_SECONDS, WarmPlace, Ways, folder_for_a_run, start
+from infra_orch.process import birth
 
 REATTACH = "TF_REATTACH_PROVIDERS"
-_ANSWER_SECONDS = 180.0
-"""A package is hashed and a provider started meanwhile, on machines that may be busy."""
-_STATUS_SECONDS = 5.0
 _END_SECONDS = 5.0
-IDLE_SECONDS = 600.0
-"""After so long without a command a gateway that outlives runs ends."""
-_SOCKET = "gateway"
-_LONGEST_PATH = 60
-"""Bytes of a folder for sockets: the address of one has 104 (macOS) or 108 (Linux), and much of that is ours."""
-
-
-class GatewayError(Exception):
-    """The gateway does not answer, or cannot be started."""
-
-
-@dataclass(frozen=True)
-class Ways:
-    """How a gateway is to work.
-
-    shared: providers whose processes serve several folders. skipped: providers that it leaves to Terraform.
-    idle, memory: how many processes, and MiB of memory of all together, may stay alive unused.
-    """
-
-    cache: Path
-    shared: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
-    idle: int = 8
-    memory: int = 2048
 
 
 @dataclass
@@ -67,7 +34,7 @@ class Attached:
 
     environment: Mapping[str, str]
     lost: list[Mapping[str, str]] = field(default_factory=list)
-    _line: _Line | None = None
+    _line: Line | None = None
 
     def started(self, pid: int) -> None:
         """Say which process it is."""
@@ -101,7 +68,7 @@ class Gateway:
         self._warm = warm
         self._lock = threading.Lock()
         self._address = ""
-        self._hold: _Line | None = None
+        self._hold: Line | None = None
         self._process: threading.Thread | None = None
         self._broken = ""
 
@@ -145,8 +112,8 @@ class Gateway:
 
     def _attach(
         self, cwd: Path, environment: Mapping[str, str], about: Mapping[str, Any]
-    ) -> tuple[_Line, dict[str, Any]]:
-        line = _Line(self._started())
+    ) -> tuple[Line, dict[str, Any]]:
+        line = Line(self._started())
         try:
             asked = {"cwd": str(cwd), "environment": dict(environment), **about}
             lists = {"shared": self._ways.shared, "skipped": self._ways.skipped}
@@ -169,158 +136,19 @@ class Gateway:
                 self._found(self._address)
             return self._address
 
-    def _open(self) -> tuple[str, _Line]:
+    def _open(self) -> tuple[str, Line]:
         place = WarmPlace.of(self._ways)
         if address := place.address():
             with contextlib.suppress(GatewayError):
-                return address, _hold(address)
+                return address, hold(address)
         if self._warm:
             address, _ = place.start(self._ways, IDLE_SECONDS)
         else:
-            address, self._process = start(self._ways, self._log, _private_folder())
-        return address, _hold(address)
+            address, self._process = start(self._ways, self._log, folder_for_a_run())
+        return address, hold(address)
 
     def _note(self, provider: str, reason: str) -> None:
         with self._lock:
             new = self.used.fallbacks.setdefault(provider, reason) is reason
         if new:
             self._told(provider, reason)
-
-
-@dataclass(frozen=True)
-class WarmPlace:
-    """Where this user's gateway that outlives runs is found: a link in a private folder to the folder of its socket."""
-
-    link: Path
-
-    @classmethod
-    def of(cls, ways: Ways) -> WarmPlace:
-        """The place for gateways of this version that keep schemas in one cache."""
-        key = hashlib.sha256(f"{__version__}\n{__file__}\n{ways.cache}".encode()).hexdigest()[:8]
-        return cls(_short_folder() / f"infra-orch-{os.getuid()}" / key)
-
-    def address(self) -> str | None:
-        """The address of the gateway that may run; None where there is none. Raises GatewayError as start() does."""
-        if not self.link.is_symlink():
-            return None
-        self._check()
-        return str(self.link.resolve() / _SOCKET)
-
-    def start(self, ways: Ways, idle_seconds: float) -> tuple[str, bool]:
-        """The address of the gateway that runs, and whether it was started just now.
-
-        Raises GatewayError where somebody else has taken the place, OSError where it cannot be started.
-        """
-        self.link.parent.mkdir(mode=0o700, exist_ok=True)
-        self._check()
-        with (self.link.parent / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if address := self.address():
-                with contextlib.suppress(GatewayError):
-                    ask(address, {"do": "status"}, seconds=_STATUS_SECONDS)
-                    return address, False
-            folder = Path(tempfile.mkdtemp(dir=self.link.parent))
-            address, _ = start(ways, self.link.parent / "log", folder, idle_seconds=idle_seconds)
-            new = folder.with_suffix(".link")
-            new.symlink_to(folder)
-            new.replace(self.link)
-            return address, True
-
-    def _check(self) -> None:
-        """Others can write where temporary files go: whatever is in there has to be this user's, and private."""
-        known = self.link.parent.lstat()
-        if not stat.S_ISDIR(known.st_mode) or known.st_uid != os.getuid() or known.st_mode & 0o077:
-            raise GatewayError(f"{self.link.parent} is not a private folder of yours; remove it")
-
-
-def start(ways: Ways, log: Path, folder: Path, *, idle_seconds: float = 0.0) -> tuple[str, threading.Thread]:
-    """Start a gateway's process in *folder*, which is private: the path of its socket, and a thread that ends with it.
-
-    It ends *idle_seconds* after it was used last. Raises OSError where it cannot be started.
-    """
-    path = folder / _SOCKET
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
-        path.chmod(0o600)
-        # It listens before there is anybody to answer: whoever connects meanwhile is answered as soon as there is.
-        listening.listen(128)
-        argv = [
-            *(sys.executable, "-P", "-m", "infra_orch.gateway.serve"),
-            *("--socket", str(listening.fileno()), "--folder", str(folder), "--cache", str(ways.cache)),
-            *("--idle-providers", str(ways.idle), "--memory", str(ways.memory), "--idle-seconds", str(idle_seconds)),
-        ]
-        environment = {name: value for name, value in os.environ.items() if name in _OWN}
-        running = Program(argv, "gateway", folder, environment, stdout=log, inherit=[listening.fileno()]).start()
-    reaper = threading.Thread(target=running.process.wait, name="gateway", daemon=True)
-    reaper.start()
-    return str(path), reaper
-
-
-_OWN = frozenset(
-    {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"}
-)
-"""The gateway's own environment: what its providers get comes with each command."""
-
-
-def _hold(address: str) -> _Line:
-    """Have a gateway stay. Raises GatewayError where it is about to end."""
-    line = _Line(address)
-    try:
-        line.ask({"do": "hold"})
-    except GatewayError:
-        line.close()
-        raise
-    return line
-
-
-def ask(address: str, what: Mapping[str, Any], *, seconds: float = _ANSWER_SECONDS) -> dict[str, Any]:
-    """Ask the gateway at *address* one thing. Raises GatewayError where it does not answer within *seconds*."""
-    with contextlib.closing(_Line(address, seconds)) as line:
-        return line.ask(what)
-
-
-class _Line:
-    """A connection to the gateway. Raises GatewayError where there is nobody, or no answer."""
-
-    def __init__(self, address: str, seconds: float = _ANSWER_SECONDS) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        try:
-            self._socket.settimeout(seconds)
-            self._socket.connect(address)
-        except OSError as error:
-            self._socket.close()
-            raise GatewayError(f"the gateway is not there: {error}") from error
-        self._answers = self._socket.makefile("rb")
-
-    def send(self, value: Mapping[str, Any]) -> None:
-        """Say something that is not answered."""
-        try:
-            self._socket.sendall(json.dumps(value).encode() + b"\n")
-        except OSError as error:
-            raise GatewayError(f"the gateway is gone: {error}") from error
-
-    def ask(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        """Say something, and wait for the answer."""
-        self.send(value)
-        try:
-            answer = json.loads(self._answers.readline())
-        except (OSError, ValueError) as error:
-            raise GatewayError("the gateway gave no answer") from error
-        if not isinstance(answer, dict):
-            raise GatewayError("the gateway gave an answer that is none")
-        return answer
-
-    def close(self) -> None:
-        """End the connection."""
-        self._answers.close()
-        self._socket.close()
-
-
-def _private_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="infra-orch-", dir=_short_folder()))
-
-
-def _short_folder() -> Path:
-    """Where temporary files go, unless the address of a socket in there would be too long."""
-    usual = tempfile.gettempdir()
-    return Path(usual if len(os.fsencode(usual)) <= _LONGEST_PATH else "/tmp")  # noqa: S108 - what is made there is private

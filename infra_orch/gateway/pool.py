@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Coroutine, Mapping
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,15 +61,17 @@ class User(Protocol):
 class Process:
     """A provider process and who uses it. *answer* is what its Configure was answered; None: it has no configuration.
 
-    *users* are the connections that it serves; *stopped* those of them that asked to stop. *retired*: it serves these,
-    and nobody else.
+    *key* is what others who need the same would ask for. *users* are the connections that it serves; *stopped* those of
+    them that asked to stop, which *stop* does. *retired*: it serves these, and nobody else.
     """
 
     provider: Provider
     place: Place
+    key: object = field(repr=False)
     answer: Answer | None = None
     users: set[User] = field(default_factory=set)
     stopped: set[User] = field(default_factory=set)
+    stop: Callable[[], object] | None = None
     retired: bool = False
     used: float = field(default_factory=time.monotonic)
 
@@ -98,6 +101,7 @@ class Pool:
         self._sockets = sockets
         self._limits = limits
         self._known: dict[object, asyncio.Future[Process]] = {}
+        self._awaited: Counter[object] = Counter()
         self._processes: set[Process] = set()
         self._answers: dict[object, asyncio.Future[Answer]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -128,14 +132,10 @@ class Pool:
         known = self._answers.get(key)
         if known is None:
             known = self._answers[key] = asyncio.ensure_future(self._ask(place, headers, body, tally))
+            known.add_done_callback(lambda done: _forget_failed(self._answers, key, done))
             if len(self._answers) > _REMEMBERED:
                 del self._answers[next(iter(self._answers))]
-        try:
-            answer = await asyncio.shield(known)
-        except BaseException:
-            if known.done():
-                self._answers.pop(key, None)
-            raise
+        answer = await asyncio.shield(known)
         if not answer.ok:
             self._answers.pop(key, None)
         return answer
@@ -147,6 +147,9 @@ class Pool:
         process.used = time.monotonic()
         if process.retired and not process.users:
             self._end(process)
+        if process.stop and process.users and process.users <= process.stopped:
+            stop, process.stop = process.stop, None
+            stop()
         self.trim()
 
     def retire(self, process: Process) -> None:
@@ -158,14 +161,20 @@ class Pool:
         if not process.users:
             self._end(process)
 
-    def may_stop(self, process: Process, user: User) -> bool:
-        """Note that *user* wants what it asked for to stop; whether everyone who uses the process does."""
+    def may_stop(self, process: Process, user: User, stop: Callable[[], object]) -> bool:
+        """Note that *user* wants what it asked for to stop; whether everyone who uses the process does.
+
+        Where somebody does not, *stop* is called once those who do not have left.
+        """
         process.stopped.add(user)
-        return process.users <= process.stopped
+        together = process.users <= process.stopped
+        process.stop = None if together else stop
+        return together
 
     def trim(self) -> None:
         """End processes that nobody uses, the least recently used first, until what is left is within the limits."""
-        idle = sorted((p for p in self.processes if not p.users and not p.retired), key=lambda p: p.used)
+        free = (p for p in self.processes if not p.users and not p.retired and not self._awaited[p.key])
+        idle = sorted(free, key=lambda process: process.used)
         memory = sum(process.memory for process in self.processes) if idle else 0
         while idle and (len(idle) > self._limits.idle or memory > self._limits.memory):
             process = idle.pop(0)
@@ -190,13 +199,14 @@ class Pool:
             known = self._known.get(key)
             mine = known is None
             if known is None:
-                known = self._known[key] = asyncio.ensure_future(self._start(place, configure))
+                known = self._known[key] = asyncio.ensure_future(self._start(key, place, configure))
+                known.add_done_callback(lambda done: _forget_failed(self._known, key, done))
+            self._awaited[key] += 1
             try:
                 process = await asyncio.shield(known)
-            except BaseException:
-                if known.done() and self._known.get(key) is known:
-                    del self._known[key]
-                raise
+            finally:
+                self._awaited[key] -= 1
+                self._awaited += Counter()  # which leaves out what is nobody's any more
             if process.provider.reachable and (not process.retired or (mine and not process.users)):
                 break
             self._known.pop(key, None)
@@ -210,9 +220,9 @@ class Pool:
             user.tally.shared += 1
         return process
 
-    async def _start(self, place: Place, configure: Configure | None) -> Process:
+    async def _start(self, key: object, place: Place, configure: Configure | None) -> Process:
         provider = await start(place.package, place.environment, place.cwd, self._sockets)
-        process = Process(provider, place)
+        process = Process(provider, place, key)
         self._processes.add(process)
         self._keep(self._watch(process))
         if configure:
@@ -242,6 +252,12 @@ class Pool:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _forget_failed(known: dict[object, Any], key: object, done: asyncio.Future[Any]) -> None:
+    """Whoever asks next is to try anew."""
+    if (done.cancelled() or done.exception()) and known.get(key) is done:
+        del known[key]
 
 
 def _is_refused(configure: Configure, answer: Answer) -> bool:

@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from infra_orch._version import __version__
-from infra_orch.gateway.door import Asked, Door, Schemas, is_mine, listed
+from infra_orch.gateway.answers import Schemas
+from infra_orch.gateway.door import Asked, Door, is_mine, listed
 from infra_orch.gateway.package import Package, Packages, UnfitError, providers_of
 from infra_orch.gateway.pool import Limits, Pool
 from infra_orch.gateway.schemas import SchemaCache

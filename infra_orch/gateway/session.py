@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -209,7 +210,15 @@ class Session:
     async def _stop(self, request: Request, body: bytes) -> Answer:
         """Stop everything that goes on in the process, unless another instance relies on it."""
         process = self._configured
-        if process is None or not process.provider.alive or not self.pool.may_stop(process, self):
+        if process is None or not process.provider.alive:
+            return Answer.of(framed(b""))
+
+        async def later() -> None:
+            with contextlib.suppress(calls.LostError, calls.ResetError):
+                self.pool.retire(process)
+                await self._ask(process, request, body)
+
+        if not self.pool.may_stop(process, self, lambda: self._do(later())):
             return Answer.of(framed(b""))
         self.pool.retire(process)
         return await self._ask(process, request, body)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra_orch.gateway.client import GatewayError, ask
+from infra_orch.gateway.line import GatewayError, ask
 from infra_orch.process import lives, session_of
 from infra_orch.project import StackFolder
 from infra_orch.run import journal

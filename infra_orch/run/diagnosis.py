@@ -221,6 +221,12 @@ _KNOWN = (
         "its trace is in the log; another version may mend it: --engine PATH",
     ),
     _Known(
+        r"(?P<provider>[\w.-]+/[\w.-]+/[\w.-]+)[^\n]{0,120}?:?\s.{0,400}?match\s+any\s+of\s+the\s+checksums",
+        "checksum",
+        "the package of {provider} is not what the dependency lock file says",
+        "find out why it changed; to trust it, remove {unit}'s .terraform.lock.hcl beside its rendered files",
+    ),
+    _Known(
         r"Failed to query available provider packages|could not connect to registry|Failed to install provider"
         r"|registry service is unreachable|Could not retrieve the list of available versions",
         "registry",

@@ -24,7 +24,9 @@ import pytest
 from child_process import until
 from rough_client import ADDRESS, Caller, Reply, copied, happened, initialised, mirrored
 
-from infra_orch.gateway.client import REATTACH, Attached, Gateway, GatewayError, Ways, ask
+from infra_orch.gateway.client import REATTACH, Attached, Gateway
+from infra_orch.gateway.line import GatewayError, ask
+from infra_orch.gateway.start import Ways
 from infra_orch.process import lives
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads Linux's /proc")
@@ -377,6 +379,16 @@ def test_a_process_whose_configuration_was_refused_serves_nobody_else_and_ends(
     until(lambda: not any(map(lives, refused)), "their end")
 
 
+def test_stop_reaches_a_process_once_those_who_did_not_ask_have_left(run: Run) -> None:
+    with run.command("a") as first, run.command("b") as second:
+        one, other = first.connect(b"east"), second.connect(b"east")
+        assert other.call("ReadResource", b"x").status == 0
+        assert one.call("StopProvider").status == 0
+        assert run.pids("call", "StopProvider") == []
+        other.close()
+        until(lambda: run.pids("call", "StopProvider"), "the stop")
+
+
 def test_stop_reaches_a_process_once_all_who_share_it_asked(run: Run) -> None:
     with run.command("a") as first, run.command("b") as second:
         one, other = first.connect(b"east"), second.connect(b"east")
@@ -509,7 +521,8 @@ def test_where_the_gateway_is_killed_its_providers_go_with_it(alone: Run, how: s
 ORCHESTRATOR = """
 import json, os, subprocess, sys
 from pathlib import Path
-from infra_orch.gateway.client import Gateway, Ways
+from infra_orch.gateway.client import Gateway
+from infra_orch.gateway.start import Ways
 folder, unit, shared = Path(sys.argv[1]), Path(sys.argv[2]), (sys.argv[3],)
 gateway = Gateway(Ways(folder / "cache", shared=shared), folder / "gateway.log")
 with gateway.attached(unit, {"PATH": os.environ["PATH"], "ROUGH_FOLDER": str(folder)}) as attached:
