@@ -7,10 +7,10 @@ ARGS ?=
 RUN = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults lint types bench docs lock clean
+.PHONY: help setup demo test test-faults test-differential lint types bench docs lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Make the virtual environment; every target below does so by itself
 	@VENV='$(VENV)' PYTHON='$(PYTHON)' .ci/setup
@@ -24,6 +24,9 @@ test: setup ## Run the tests on every core; ARGS="-k git -x" is handed to pytest
 
 test-faults: setup ## Kill runs at random moments, ROUNDS=20 of each kind, and check that nothing is lost
 	FAULTS_ROUNDS=$(or $(ROUNDS),20) FAULTS_CLOUD_ROUNDS=$(or $(ROUNDS),20) FAULTS_TWO_ROUNDS=50 $(RUN) -m pytest -n auto --hypothesis-profile=default tests/faults $(ARGS)
+
+test-differential: setup ## Compare Terraform through the provider gateway with Terraform without it, in every case
+	DIFFERENTIAL=whole DIFFERENTIAL_RUNS=200 $(RUN) -m pytest -n auto --dist loadfile tests/gateway $(ARGS)
 
 lint: setup ## Check style, the layers' imports, and the format of the Terraform files
 	$(RUN) -m ruff check .

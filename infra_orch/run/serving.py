@@ -23,7 +23,9 @@ _LACKS = re.compile(
     r"|schema (?:is )?(?:not available|missing)|[Mm]issing (?:resource |provider )?schema"
     r"|Invalid (?:resource type|data source|ephemeral resource)|Unsupported (?:resource type|data source)"
     r"|[Uu]nknown (?:provider )?function|[Ff]unction not found in provider|does not (?:have|contain|define) a function"
-    r"|no schema for|failed to (?:decode|encode).{0,80}schema",
+    r"|no (?:resource (?:type |identity )?)?schema (?:found )?for|no resource type schema"
+    r"|schema version \d+ for .{1,500} in state does not match version \d+ from the provider"
+    r"|failed to (?:decode|encode).{0,80}schema",
 )
 """What Terraform says where the gateway left something out of a schema that it needs, or the user has misspelt it."""
 

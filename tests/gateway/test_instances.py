@@ -24,8 +24,6 @@ RUNS = int(os.environ.get("DIFFERENTIAL_RUNS", "6"))
 AT_ONCE = 4
 HEAD = 'terraform {\n  required_providers {\n    echo = { source = "example.com/acme/echo" }\n  }\n}\n'
 
-pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
-
 
 @pytest.fixture(
     params=[
@@ -33,7 +31,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:R
         pytest.param(
             {"idle": 1},
             id="a process that is not used is ended at once",
-            marks=pytest.mark.xfail(strict=False, reason="the pool ends processes that are about to be used"),
         ),
     ]
 )
