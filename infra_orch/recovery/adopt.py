@@ -13,7 +13,7 @@ from infra_orch.render.hcl import quote
 from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Outcome, Status, count
 from infra_orch.run.prepare import ADOPT_FILE, Ready, UnitWork, prepare
-from infra_orch.run.terraform import StepError, invoke
+from infra_orch.run.terraform import StepError, UnitCommand, invoke
 from infra_orch.run.unit import Outputs, learn_upstream, saved_plan
 from infra_orch.run.values import upstream_values
 
@@ -64,7 +64,7 @@ def forget_replaced(lost: Sequence[Lost], context: RunContext) -> None:
     for item in lost:
         argv = command.state_rm(context.engine, item.address, lock_timeout=context.lock_timeout)
         folder = context.work / item.unit
-        invoke(context, item.unit, "adopt", argv, folder, context.environment, changes_world=True).check()
+        invoke(context, UnitCommand(item.unit, "adopt", argv, folder, context.environment, changes_world=True)).check()
 
 
 def apply_adoption(adoption: Adoption, context: RunContext) -> None:
@@ -75,7 +75,8 @@ def apply_adoption(adoption: Adoption, context: RunContext) -> None:
     folder = adoption.ready.folder
     with _imports(adoption.ready, adoption.adopts):
         invoke(
-            context, unit, "adopt", argv, folder, context.environment, variables=variables, changes_world=True
+            context,
+            UnitCommand(unit, "adopt", argv, folder, context.environment, variables=variables, changes_world=True),
         ).check()
 
 
@@ -84,11 +85,13 @@ def _plan(work: UnitWork, lost: Sequence[Lost], context: RunContext, ready: Read
     options = command.PlanOptions(lock_timeout=context.lock_timeout, targets=[item.address for item in lost])
     with _imports(ready, lost):
         argv = command.plan(context.engine, PLAN, options)
-        invoke(context, name, "adopt", argv, ready.folder, context.environment, variables=ready.variables).check((0, 2))
+        invoke(
+            context, UnitCommand(name, "adopt", argv, ready.folder, context.environment, variables=ready.variables)
+        ).check((0, 2))
     path = ready.folder / f"{PLAN}.json"
     path.unlink(missing_ok=True)
     argv = command.show(context.engine, PLAN)
-    invoke(context, name, "adopt", argv, ready.folder, context.environment, stdout=path).check()
+    invoke(context, UnitCommand(name, "adopt", argv, ready.folder, context.environment, stdout=path)).check()
     document = saved_plan(context, name, PLAN)
     document.learn_secrets(context.redactor, ready.variables)
     resources = document.resources(context.redactor)

@@ -16,7 +16,7 @@ from infra_orch.engine import command
 from infra_orch.files import write_atomically
 from infra_orch.render.index import RenderedUnit
 from infra_orch.run.context import RunContext
-from infra_orch.run.terraform import invoke
+from infra_orch.run.terraform import UnitCommand, invoke
 
 _ERRORED = "errored.tfstate"
 _PATH = re.compile(r'^\s*path\s*=\s*"((?:[^"\\]|\\.)*)"', re.MULTILINE)
@@ -52,7 +52,7 @@ def save(unsaved: Unsaved, context: RunContext) -> None:
         return
     folder = unsaved.file.parent
     argv = command.state_push(context.engine, unsaved.file.name, lock_timeout=context.lock_timeout)
-    invoke(context, unsaved.unit, "push", argv, folder, context.environment, changes_world=True).check()
+    invoke(context, UnitCommand(unsaved.unit, "push", argv, folder, context.environment, changes_world=True)).check()
     unsaved.file.unlink()
 
 

@@ -23,7 +23,7 @@ from infra_orch.render.hcl import VARIABLE_PREFIX
 from infra_orch.render.index import RenderedUnit
 from infra_orch.run.context import RunContext
 from infra_orch.run.remote import check_remote_outputs
-from infra_orch.run.terraform import StepError, invoke
+from infra_orch.run.terraform import StepError, UnitCommand, invoke
 from infra_orch.run.values import UPSTREAM_FILE, Upstream
 
 SANDBOX_FILE = "infra_orch_sandbox_override.tf"
@@ -111,7 +111,7 @@ def prepare_backend(work: UnitWork, context: RunContext, *, former: bool = False
     check_unit(*_guarded(bare, context, folder))
     if changed or not (folder / ".terraform").is_dir():
         argv = command.init(context.engine, reconfigure=True)
-        invoke(context, name, "state", argv, folder, context.init_environment).check()
+        invoke(context, UnitCommand(name, "state", argv, folder, context.init_environment)).check()
     return folder
 
 
@@ -127,7 +127,7 @@ def initialise(work: UnitWork, context: RunContext, ready: Ready) -> None:
     with _as_step(context, log):
         context.providers.prepare(unit)
     argv = command.init(context.engine, reconfigure=True)
-    invoke(context, name, "init", argv, folder, context.init_environment).check()
+    invoke(context, UnitCommand(name, "init", argv, folder, context.init_environment)).check()
     if context.sandbox and (outward := context.sandbox.guard(folder)):
         raise StepError(f"the sandbox cannot keep this from the world: {'; '.join(outward)}", kind="refused")
     project = context.stack.folder.project

@@ -16,7 +16,7 @@ from infra_orch.files import write_atomically
 from infra_orch.run.context import RunContext
 from infra_orch.run.prepare import UnitWork, prepare_backend, put_backend
 from infra_orch.run.state import read_state
-from infra_orch.run.terraform import StepError, invoke, printed
+from infra_orch.run.terraform import StepError, UnitCommand, invoke, printed
 
 
 class Place(Enum):
@@ -62,7 +62,7 @@ def bring_state(work: UnitWork, context: RunContext) -> None:
     if place_of_state(work, context) is Place.FORMER:
         put_backend(work, context, folder, former=False)
         argv = command.init(context.engine, migrate_state=True)
-        invoke(context, name, "move", argv, folder, context.init_environment, changes_world=True).check()
+        invoke(context, UnitCommand(name, "move", argv, folder, context.init_environment, changes_world=True)).check()
     here, there = pull_state(work, context, former=False), pull_state(work, context, former=True)
     if not _resources(here) or here.get("lineage") != there.get("lineage"):
         raise StepError(f"the state of {name} did not come to its own place", hint="run the same command again")
@@ -72,7 +72,7 @@ def bring_state(work: UnitWork, context: RunContext) -> None:
     write_atomically(file, json.dumps(empty), mode=0o600)
     try:
         push = command.state_push(context.engine, file.name, lock_timeout=context.lock_timeout)
-        invoke(context, name, "move", push, former, context.environment, changes_world=True).check()
+        invoke(context, UnitCommand(name, "move", push, former, context.environment, changes_world=True)).check()
     finally:
         file.unlink(missing_ok=True)
 

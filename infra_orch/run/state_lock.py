@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from infra_orch.engine import command
 from infra_orch.run.context import RunContext
 from infra_orch.run.prepare import UnitWork, prepare_backend
-from infra_orch.run.terraform import invoke
+from infra_orch.run.terraform import UnitCommand, invoke
 
 _FIELD = re.compile(r"^[\s│]*(ID|Path|Operation|Who|Version|Created|Info):[ \t]*(.*?)\s*$", re.MULTILINE)
 _HTTP = re.compile(r"already\s+locked:[\s│]*ID=(\S+)")
@@ -55,7 +55,7 @@ def lock_of(work: UnitWork, context: RunContext) -> StateLock | None:
     folder = prepare_backend(work, context)
     name = work.unit.name
     argv = command.take_lock(context.engine, lock_timeout="0s")
-    done = invoke(context, name, "lock", argv, folder, context.environment)
+    done = invoke(context, UnitCommand(name, "lock", argv, folder, context.environment))
     if done.returncode == 0:
         return None
     text = done.text()
@@ -79,7 +79,7 @@ def release(lock: StateLock, work: UnitWork, context: RunContext) -> None:
     """Give back a lock whose holder is gone. Raises StepError where the backend refuses."""
     folder = prepare_backend(work, context)
     argv = command.force_unlock(context.engine, lock.id)
-    invoke(context, lock.unit, "unlock", argv, folder, context.environment, changes_world=True).check()
+    invoke(context, UnitCommand(lock.unit, "unlock", argv, folder, context.environment, changes_world=True)).check()
 
 
 def _time(text: str) -> datetime | None:

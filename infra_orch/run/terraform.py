@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,7 +15,7 @@ from infra_orch.process import Program, birth
 from infra_orch.run.context import RunContext
 from infra_orch.run.diagnosis import DISK_FULL, Messages, explain, is_full, read_messages
 from infra_orch.run.outcome import Failure
-from infra_orch.run.serving import served, wants_more
+from infra_orch.run.serving import Served, served, wants_more
 
 _BLOCK = 4 << 20
 """So many characters of a log are redacted at one go: memory stays flat however much a child says."""
@@ -32,6 +32,31 @@ class StepError(Exception):
     def of(cls, failure: Failure) -> StepError:
         """The error of a failure that was found."""
         return cls(failure.summary, detail=failure.detail, hint=failure.hint, log=failure.log, kind=failure.kind)
+
+
+@dataclass(frozen=True)
+class UnitCommand:
+    """A Terraform command for a unit or a task, *node*, to be run in *cwd*; *step* names its log and its journal lines.
+
+    *environment* is completed by the unit's credentials, those that apply where it *changes_world*. *variables* are
+    input variables. *stdout* is where its output goes instead of the log. *facts* are what the journal says besides of
+    the beginning of one that changes the world.
+    """
+
+    node: str
+    step: str
+    argv: Sequence[str]
+    cwd: Path
+    environment: Mapping[str, str] = field(repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    stdout: Path | None = None
+    changes_world: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def settled(self, context: RunContext) -> dict[str, str]:
+        """Its whole environment. Raises CredentialsError where there are none to be had."""
+        own = context.wallet.for_unit(self.node, self.environment, changes=self.changes_world)
+        return {**own, **{f"TF_VAR_{name}": value for name, value in self.variables.items()}}
 
 
 @dataclass(frozen=True)
@@ -70,54 +95,23 @@ class Invocation:
         return self
 
 
-def invoke(  # noqa: PLR0913 - a command has that many sides, and each caller says them by name
-    context: RunContext,
-    node: str,
-    step: str,
-    argv: Sequence[str],
-    cwd: Path,
-    environment: Mapping[str, str],
-    *,
-    variables: Mapping[str, str] | None = None,
-    stdout: Path | None = None,
-    changes_world: bool = False,
-    facts: Mapping[str, Any] | None = None,
-) -> Invocation:
-    """Run *argv* in *cwd* and wait for it. Its output goes to the log of *node* and *step*, or stdout to *stdout*.
+def invoke(context: RunContext, command: UnitCommand) -> Invocation:
+    """Run a command and wait for it. Its output goes to the log of its node and step.
 
-    *environment* is completed by the unit's credentials, those that apply where it *changes_world*. *variables* are
-    input variables. *changes_world* journals the attempt, on disk before it begins and after it ends; *facts* are what
-    its beginning says besides.
+    One that changes the world is journalled, on disk before it begins and after it ends. One that lacked something of
+    its providers runs again.
     Raises CredentialsError where there are none to be had; InterruptedRun where the run is stopping before it begins,
     and where it was stopped by that and changes nothing; OSError where its beginning cannot be journalled. Once it has
     run, nothing that fails here hides it.
     """
+    node, step = command.node, command.step
     log = context.log(node, step)
     begin = _size(log)
-    values = {f"TF_VAR_{name}": value for name, value in (variables or {}).items()}
-    environment = context.wallet.for_unit(node, environment, changes=changes_world)
-
-    def started(pid: int) -> None:
-        _note_start(context, node, step, pid)
-        providers.started(pid)
-
-    with served(context, node, step, argv, cwd, {**environment, **values}, changes_world=changes_world) as providers:
-        if changes_world:
-            where = {"node": node, "step": step, "cwd": str(cwd), "log": str(log)}
-            context.journal.write("begin", durable=True, **where, **(facts or {}))
-        returncode = context.supervisor.run(
-            Program(
-                argv,
-                label=f"{node}: {step}",
-                cwd=cwd,
-                env={**environment, **values, **providers.environment},
-                stdout=stdout or log,
-                stderr=log if stdout else None,
-                inherit=context.inherit,
-                started=started,
-            )
-        )
-    if changes_world:
+    environment = command.settled(context)
+    argv, cwd = command.argv, command.cwd
+    with served(context, node, step, argv, cwd, environment, changes_world=command.changes_world) as providers:
+        returncode = _run(context, command, {**environment, **providers.environment}, providers)
+    if command.changes_world:
         # A step without this line counts as one that nobody knows the end of, which is the safe side.
         with contextlib.suppress(OSError):
             context.journal.write("end", durable=True, node=node, step=step, returncode=returncode)
@@ -129,10 +123,34 @@ def invoke(  # noqa: PLR0913 - a command has that many sides, and each caller sa
     redact_log(context, log)
     if returncode and wants_more(context, argv, cwd, providers, messages.error_text):
         context.journal.write("again", node=node, step=step, why="the schema lacked what the command asked for")
-        if stdout:
-            stdout.unlink(missing_ok=True)
-        return invoke(context, node, step, argv, cwd, environment, variables=variables, stdout=stdout)
+        if command.stdout:
+            command.stdout.unlink(missing_ok=True)
+        return invoke(context, command)
     return Invocation(context, node, step, cwd, returncode, log, messages)
+
+
+def _run(context: RunContext, command: UnitCommand, environment: Mapping[str, str], providers: Served) -> int:
+    log = context.log(command.node, command.step)
+
+    def started(pid: int) -> None:
+        _note_start(context, command.node, command.step, pid)
+        providers.started(pid)
+
+    if command.changes_world:
+        where = {"node": command.node, "step": command.step, "cwd": str(command.cwd), "log": str(log)}
+        context.journal.write("begin", durable=True, **where, **command.facts)
+    return context.supervisor.run(
+        Program(
+            command.argv,
+            label=f"{command.node}: {command.step}",
+            cwd=command.cwd,
+            env=environment,
+            stdout=command.stdout or log,
+            stderr=log if command.stdout else None,
+            inherit=context.inherit,
+            started=started,
+        )
+    )
 
 
 def _note_start(context: RunContext, node: str, step: str, pid: int) -> None:
@@ -149,7 +167,7 @@ def printed(context: RunContext, node: str, step: str, argv: Sequence[str], cwd:
     path = cwd / f"{step}.printed"
     path.unlink(missing_ok=True)
     try:
-        invoke(context, node, step, argv, cwd, context.environment, stdout=path).check()
+        invoke(context, UnitCommand(node, step, argv, cwd, context.environment, stdout=path)).check()
         return path.read_bytes()
     finally:
         path.unlink(missing_ok=True)

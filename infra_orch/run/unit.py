@@ -23,7 +23,7 @@ from infra_orch.run.outputs import outputs_after, outputs_of_state
 from infra_orch.run.prepare import Ready, UnitWork, initialise, prepare
 from infra_orch.run.progress import operations
 from infra_orch.run.rename import Place, bring_state, place_of_state
-from infra_orch.run.terraform import Invocation, StepError, invoke, printed
+from infra_orch.run.terraform import Invocation, StepError, UnitCommand, invoke, printed
 from infra_orch.run.values import (
     UNKNOWN_RESOURCE,
     UPSTREAM_FILE,
@@ -119,14 +119,16 @@ def apply_unit(work: UnitWork, context: RunContext, planned: Planned, *, plan: s
         argv = command.apply(context.engine, plan, lock_timeout=context.lock_timeout)
         done = invoke(
             context,
-            name,
-            step,
-            argv,
-            context.work / name,
-            context.environment,
-            variables=planned.variables,
-            changes_world=True,
-            facts={"plan": outcome_json(planned.outcome), "state_moves": planned.state_moves},
+            UnitCommand(
+                name,
+                step,
+                argv,
+                context.work / name,
+                context.environment,
+                variables=planned.variables,
+                changes_world=True,
+                facts={"plan": outcome_json(planned.outcome), "state_moves": planned.state_moves},
+            ),
         )
     except (InterruptedRun, UserError, OSError) as error:
         status = Status.CANCELLED if isinstance(error, InterruptedRun) else Status.FAILED
@@ -248,14 +250,19 @@ def _run_plan(work: UnitWork, context: RunContext, ready: Ready, keep_as: str, *
     log.unlink(missing_ok=True)
     options = command.PlanOptions(destroy=work.destroy, refresh=refresh, lock_timeout=context.lock_timeout)
     argv = command.plan(context.engine, keep_as, options)
-    return invoke(context, work.unit.name, "plan", argv, ready.folder, context.environment, variables=ready.variables)
+    return invoke(
+        context, UnitCommand(work.unit.name, "plan", argv, ready.folder, context.environment, variables=ready.variables)
+    )
 
 
 def _show(work: UnitWork, context: RunContext, folder: Path, plan: str) -> PlanDocument:
     path = folder / f"{plan}.json"
     path.unlink(missing_ok=True)
     done = invoke(
-        context, work.unit.name, "show", command.show(context.engine, plan), folder, context.environment, stdout=path
+        context,
+        UnitCommand(
+            work.unit.name, "show", command.show(context.engine, plan), folder, context.environment, stdout=path
+        ),
     ).check()
     try:
         return read_plan(path)
