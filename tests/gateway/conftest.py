@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -14,6 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from rough_client import Caller, initialised, mirrored
+from rough_run import Command, Run, running
 from two_ways import ECHO, Way
 
 from infra_orch.engine.engine import Engine, find_engine
@@ -103,3 +106,47 @@ def ways(
         return bare, Way(engines[engine], echo_environment, tmp_path / "through", gateway)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that Terraform initialised."""
+    folder = tmp_path_factory.mktemp("installed")
+    mirrored(folder / "mirror")
+    return initialised(folder / "unit", folder / "mirror")
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Iterator[Run]:
+    """A gateway that nobody harms."""
+    with running(tmp_path_factory.mktemp("quiet"), installed) as run:
+        yield run
+
+
+@pytest.fixture
+def run(quiet: Run, tmp_path: Path) -> Run:
+    """A run that meets no other: its providers have an environment of their own."""
+    quiet.fallbacks.clear()
+    quiet.gateway.used.fallbacks.clear()
+    return Run(tmp_path, quiet.unit, quiet.gateway, quiet.fallbacks)
+
+
+@pytest.fixture
+def alone(tmp_path: Path, installed: Path) -> Iterator[Run]:
+    """A run with a gateway of its own."""
+    with running(tmp_path, installed) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def usual(quiet: Run) -> Iterator[Command]:
+    """A command with a provider that does nothing odd."""
+    with quiet.command() as command:
+        yield command
+
+
+@pytest.fixture
+def caller(usual: Command) -> Iterator[Caller]:
+    """A connection to a configured provider."""
+    with contextlib.closing(usual.connect(b"")) as caller:
+        yield caller
