@@ -105,7 +105,7 @@ def _cloud(folder: Path, engine: Engine, env: Mapping[str, str], rounds: int) ->
     if not mirrors:
         return "The AWS provider was not measured: it comes from a folder of providers, and there is none."
     _tell("the AWS provider")
-    return cloud.compare(folder, engine, env, str(mirrors[0]), rounds, (12, 100))
+    return cloud.compare(folder, engine, env, str(mirrors[0]), rounds, (12, 100), _tell)
 
 
 def _start(folder: Path, env: Mapping[str, str]) -> str:

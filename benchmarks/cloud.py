@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -206,21 +206,29 @@ def gateway(estate: Estate, word: str) -> int:
 
 
 def compare(
-    folder: Path, engine: Engine, env: Mapping[str, str], mirror: str, rounds: int, sizes: Sequence[int]
+    folder: Path,
+    engine: Engine,
+    env: Mapping[str, str],
+    mirror: str,
+    rounds: int,
+    sizes: Sequence[int],
+    tell: Callable[[str], None],
 ) -> str:
-    """Measure everything, and return the tables."""
+    """Measure everything, and return the table. The smallest of *sizes* is measured *rounds* times, others once."""
     with emulator(folder) as (url, moto):
         env = environment(env, url, mirror)
-        small = make(folder / "small", 12, 1, engine, env, moto)
-        best = best_parallelism(small, (1, 2, 3, 4))
-        rows = []
-        for size in sizes:
-            estate = small if size == 12 else make(folder / f"estate-{size}", size, 1, engine, env, moto)
-            rows += _plans(estate, best, rounds if size == 12 else 1, f"{size} units")
-        many = make(folder / "many", max(sizes), len(_REGIONS), engine, env, moto)
-        rows += _plans(many, best, 1, f"{max(sizes)} units, {len(_REGIONS)} configurations")
+        small = make(folder / "small", min(sizes), 1, engine, env, moto)
+        best = best_parallelism(small, (2, 3, 4))
+        rows = _plans(small, best, rounds, f"{small.units} units")
         rows += _applies(small, best, rounds)
         rows += _single(folder / "single", engine, env, moto, rounds)
+        for size, configurations in [(size, 1) for size in sizes if size != small.units] + [
+            (max(sizes), len(_REGIONS))
+        ]:
+            tell(f"{size} units, {configurations} configurations")
+            estate = make(folder / f"estate-{size}-{configurations}", size, configurations, engine, env, moto)
+            many = f", {configurations} configurations" if configurations > 1 else ""
+            rows += _plans(estate, best, 1, f"{size} units{many}")
     head = [
         "",
         f"bare, {best} at once",
