@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import projects
+from benchmarks import forwarding, projects
 from benchmarks.against_bare import APPLY, PLAN
 from benchmarks.measure import Cost, run, table
 from infra_orch.engine.engine import Engine
@@ -219,6 +219,8 @@ def compare(
         env = environment(env, url, mirror)
         small = make(folder / "small", min(sizes), 1, engine, env, moto)
         best = best_parallelism(small, (2, 3, 4))
+        work = small.ours / ".infra-orch" / "work" / "bench" / "u000"
+        calls = forwarding.measure(work, folder, env)
         rows = _plans(small, best, rounds, f"{small.units} units")
         rows += _applies(small, best, rounds)
         rows += _single(folder / "single", engine, env, moto, rounds)
@@ -238,7 +240,7 @@ def compare(
         "ours, memory",
         "the emulator's processor time, bare and ours",
     ]
-    return table(head, rows)
+    return f"{table(head, rows)}\n\n{calls}"
 
 
 def _row(what: str, theirs: Sequence[_Measured], ours: Sequence[_Measured]) -> list[str]:
