@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_CONFIGURATION = (".tf", ".tf.json", ".tofu", ".tofu.json")
+from infra_orch.module.configuration import SUFFIXES, installed_folders
+
 _IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z0-9_-]*")
 _TYPE = re.compile(rb'"type":\s*"([A-Za-z0-9_-]+)"')
 
@@ -32,24 +32,14 @@ def names_of(cwd: Path, plan: str | None) -> frozenset[bytes]:
 
 def _names_of(cwd: Path, plan: str | None) -> frozenset[bytes]:
     found: set[bytes] = set()
-    for folder in (cwd, *_modules(cwd)):
+    for folder in installed_folders(cwd):
         for path in folder.iterdir():
-            if path.name.endswith(_CONFIGURATION) and path.is_file():
+            if path.name.endswith(SUFFIXES) and path.is_file():
                 found |= _identifiers(path, *_version(path))
     for document in (_local_state(cwd), cwd / f"{plan}.json" if plan else None):
         if document is not None and document.is_file():
             found |= frozenset(_TYPE.findall(document.read_bytes()))
     return frozenset(found)
-
-
-def _modules(cwd: Path) -> Iterator[Path]:
-    """The folders of the modules that are called, at whatever depth, as init wrote them down."""
-    listing = cwd / ".terraform" / "modules" / "modules.json"
-    if listing.is_file():
-        for module in json.loads(listing.read_bytes())["Modules"]:
-            folder = cwd / module["Dir"]
-            if module["Dir"] != "." and folder.is_dir():
-                yield folder
 
 
 def _local_state(cwd: Path) -> Path | None:

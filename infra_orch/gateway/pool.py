@@ -155,9 +155,9 @@ class Pool:
     def retire(self, process: Process) -> None:
         """Give a process to nobody any more."""
         process.retired = True
-        for key, known in list(self._known.items()):
-            if known.done() and not known.cancelled() and not known.exception() and known.result() is process:
-                del self._known[key]
+        known = self._known.get(process.key)
+        if known and known.done() and not known.cancelled() and not known.exception() and known.result() is process:
+            del self._known[process.key]
         if not process.users:
             self._end(process)
 

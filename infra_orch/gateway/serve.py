@@ -47,7 +47,6 @@ class Gateway:
     """What goes on in the process. *folder* is private, and holds every socket."""
 
     def __init__(self, folder: Path, cache: Path, limits: Limits, idle: float) -> None:
-        self.ended = asyncio.Event()
         self._changed = asyncio.Event()
         self._folder = folder
         self._idle = idle
@@ -60,6 +59,7 @@ class Gateway:
         self._since = time.monotonic()
         self._deadline = time.monotonic() + max(idle, _FIRST_SECONDS)
         self._stopping = False
+        self._ended = False
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
@@ -81,7 +81,7 @@ class Gateway:
 
     async def watch(self) -> None:
         """Return once nobody needs the gateway any more."""
-        while not self.ended.is_set():
+        while not self._ended:
             left = 0.0 if self._stopping else self._deadline - time.monotonic()
             if not self._holds and not self._doors and left <= 0:
                 return
@@ -184,7 +184,7 @@ class Gateway:
 
     def end(self) -> None:
         """End now, whatever goes on."""
-        self.ended.set()
+        self._ended = True
         self._changed.set()
 
 

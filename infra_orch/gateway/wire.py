@@ -87,7 +87,6 @@ class Schema:
     """
 
     def __init__(self, answer: bytes) -> None:
-        self.whole = answer
         self._rest = bytearray()
         self._entries: dict[bytes, bytearray] = {}
         for number, value, begin, end in fields(answer):

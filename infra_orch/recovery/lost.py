@@ -7,7 +7,6 @@ last of them along. Its log says of every resource that is complete which addres
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +75,7 @@ def lost_resources(
     created, deleted = _created_and_deleted(log)
     found = []
     ids = {(kind, id_value) for kind, _, id_value in created.values()}
-    ids |= {(_type_of(address), str(values.get("id"))) for address, values in held.items()}
+    ids |= set(_ids(state))
     for entry in seen:
         kind, id_value = str(entry.get("type")), str(entry.get("id"))
         address = next((name for name in _addresses(entry) if name not in created and name not in held), None)
@@ -131,9 +130,12 @@ def _addresses(entry: Mapping[str, Any]) -> list[str]:
     return [name for name in addresses if isinstance(name, str)] if isinstance(addresses, list) else []
 
 
-def _type_of(address: str) -> str:
-    """The type in the address of a managed resource: `aws_vpc` in `module.a["b.c"].aws_vpc.it[0]`."""
-    return re.sub(r"\[(?:\d+|\"(?:[^\"\\]|\\.)*\")\]", "", address).rpartition(".")[0].rpartition(".")[2]
+def _ids(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Type and id of every managed resource in a state."""
+    for resource in state.get("resources") or ():
+        if resource.get("mode") == "managed":
+            for instance in resource.get("instances") or ():
+                yield resource["type"], str((instance.get("attributes") or {}).get("id"))
 
 
 def _begun(log: Path) -> dict[str, tuple[str, str, str]]:
