@@ -29,14 +29,15 @@ _USUAL = (
 """Below the home folder: what AWS, Google, Azure and Kubernetes providers read unasked."""
 
 
-def credentials_digest(environment: Mapping[str, str], configuration: Any) -> str:
+def credentials_digest(environment: Mapping[str, str], configuration: Any, cwd: Path) -> str:
     """A digest of name, content and time of every file that credentials may be read from.
 
-    These are the usual ones, and each file that a variable or the provider's *configuration* names.
+    These are the usual ones, and each file that a variable or the provider's *configuration* names, as it is found from
+    the folder *cwd* where the provider runs.
     """
     home = Path(environment.get("HOME") or "~").expanduser()
     digest = hashlib.sha256()
-    for path in sorted(set(_files(environment, configuration, home))):
+    for path in sorted(set(_files(environment, configuration, home, cwd))):
         try:
             known = path.stat()
             if path.is_file() and known.st_size <= _LARGEST:
@@ -47,11 +48,11 @@ def credentials_digest(environment: Mapping[str, str], configuration: Any) -> st
     return digest.hexdigest()
 
 
-def _files(environment: Mapping[str, str], configuration: Any, home: Path) -> Iterator[Path]:
+def _files(environment: Mapping[str, str], configuration: Any, home: Path, cwd: Path) -> Iterator[Path]:
     for pattern in _USUAL:
         yield from home.glob(pattern)
     for text in (*environment.values(), *strings(configuration)):
         if text.startswith("~/"):
             text = str(home / text[2:])  # noqa: PLW2901 - the same place, written out
-        if text.startswith("/") and len(text) < 4096 and "\n" not in text and "\0" not in text:
-            yield Path(text)
+        if text and len(text) < 4096 and "\n" not in text and "\0" not in text:
+            yield cwd / text

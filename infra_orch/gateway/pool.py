@@ -207,6 +207,10 @@ class Pool:
             finally:
                 self._awaited[key] -= 1
                 self._awaited += Counter()  # which leaves out what is nobody's any more
+                if not self._awaited[key] and not known.done():
+                    # A provider that hangs while it is configured is not to keep those waiting who try again.
+                    del self._known[key]
+                    known.cancel()
             if process.provider.reachable and (not process.retired or (mine and not process.users)):
                 break
             self._known.pop(key, None)

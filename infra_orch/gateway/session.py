@@ -199,7 +199,7 @@ class Session:
         if self._configure:
             raise OSError("a provider instance was configured twice")
         place = self._place(body)
-        digest = credentials_digest(place.environment, configuration(message(body) or b""))
+        digest = credentials_digest(place.environment, configuration(message(body) or b""), place.cwd)
         self._configure = Configure(request.method, body, digest, request.headers)
         process = await self._process(body)
         assert process.answer

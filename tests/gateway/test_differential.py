@@ -43,6 +43,17 @@ resource "terraform_data" "note" {
 )
 
 RELIC = ONE + 'resource "echo_relic" "kept" {\n  input = "kept"\n}\n'
+UNDELETABLE = (
+    ONE
+    + """
+resource "echo_relic" "this" {
+  input = "undeletable"
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+"""
+)
 
 
 @dataclass(frozen=True)
@@ -230,6 +241,12 @@ CASES = {
         ONE + 'resource "echo_thing" "this" {\n  input = "undeletable"\n}\n',
         errors=("Not deleted",),
         small=False,
+    ),
+    "resource whose predecessor cannot be deleted": Case(
+        UNDELETABLE, UNDELETABLE, PlanOptions(replace=["echo_relic.this"]), errors=("Not deleted",), small=False
+    ),
+    "predecessor in the state of what is in no configuration any more": Case(
+        ONE, UNDELETABLE, PlanOptions(replace=["echo_relic.this"]), errors=("Not deleted",), small=False
     ),
     "resource that is another kind": Case(
         ONE + 'resource "echo_thing" "this" {\n  kind = "new"\n}\n',
@@ -438,6 +455,31 @@ def test_what_is_done_through_the_gateway_is_what_is_done_without(
     found = differences(done, other)
     assert not found, found
     assert next((tuple(did.errors) for did in done if did.errors), ()) == case.errors
+
+
+@pytest.mark.parametrize("engine", ["terraform", *(["embedded"] if WHOLE else [])])
+def test_an_apply_that_is_interrupted_ends_as_it_does_without(engine: str, ways: Ways) -> None:
+    def act(way: Way) -> list[Did]:
+        folder = way.folder("unit").write(
+            ONE
+            + """
+            resource "echo_thing" "first" {
+              input = "slow:3"
+            }
+            resource "echo_thing" "second" {
+              input = echo_thing.first.id
+            }
+            """
+        )
+        return [folder.plan(), folder.apply(interrupted_at="echo_thing.first: Creating..."), folder.plan()]
+
+    bare, through = ways(engine)
+    done, other = both(lambda: act(bare), lambda: act(through))
+    found = differences(done, other)
+    assert not found, found
+    _, applied, again = other
+    assert (applied.code, again.code) == (1, 2)
+    assert "execution halted" in applied.errors
 
 
 @pytest.mark.parametrize("planner", ["bare", "through"])

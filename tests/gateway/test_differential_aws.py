@@ -240,6 +240,24 @@ CASES = {
     ),
     "refused by the schema": ("", HEAD + 'resource "aws_sns_topic" "this" {\n  title = "x"\n}\n'),
     "refused by the provider": ("", HEAD + 'resource "aws_vpc" "this" {\n  cidr_block = "10.0.0.0/99"\n}\n'),
+    "time-out": (
+        "",
+        HEAD
+        + """
+        resource "aws_dynamodb_table" "this" {
+          name         = "table"
+          billing_mode = "PAY_PER_REQUEST"
+          hash_key     = "id"
+          attribute {
+            name = "id"
+            type = "S"
+          }
+          timeouts {
+            create = "1ns"
+          }
+        }
+        """,
+    ),
     "no such type": ("", HEAD + 'ephemeral "aws_ssm_paramter" "this" {}\n'),
     "no such function": ("", HEAD + 'output "this" {\n  value = provider::aws::arn_prase("x")\n}\n'),
     "no such region": ("", HEAD.replace("us-west-2", "us-wets-2") + REGIONS.removeprefix(HEAD)),
@@ -278,3 +296,24 @@ def test_whatever_is_done_is_what_is_done_without(
         done, other = both(*(lambda account=account: live(account, *CASES[name]) for account in accounts))
         found = differences(done, other)
     assert not found, found
+
+
+@pytest.mark.skipif(not WHOLE, reason="DIFFERENTIAL=whole does it")
+def test_an_apply_that_is_interrupted_ends_as_it_does_without(
+    aws_configuration: Path, engines: Mapping[str, Engine], gateway: Gateway, tmp_path: Path
+) -> None:
+    # The provider waits until a queue's attributes have arrived everywhere.
+    queue = 'resource "aws_sqs_queue" "this" {\n  name = "queue"\n}\n'
+
+    def act(account: Account) -> list[Did]:
+        folder = account.way.folder("unit").write(HEAD + queue)
+        planned = folder.plan()
+        # The provider forgets a stop that comes before the call which is to stop.
+        interrupted = folder.apply(interrupted_at="aws_sqs_queue.this: Still creating...")
+        return [planned, interrupted, *folder.destroy()]
+
+    with opened(aws_configuration, next(iter(engines.values())), gateway, tmp_path) as accounts:
+        done, other = both(*(lambda account=account: act(account) for account in accounts))
+    found = differences(done, other)
+    assert not found, found
+    assert [did.code for did in other] == [2, 1, 2, 0]

@@ -13,7 +13,7 @@ from infra_orch.gateway.credentials import credentials_digest
 
 
 def digest(home: Path, configuration: Any = None, **environment: str) -> str:
-    return credentials_digest({"HOME": str(home), **environment}, configuration)
+    return credentials_digest({"HOME": str(home), **environment}, configuration, home)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,7 @@ def test_what_clouds_read_at_home_changes_the_digest_by_its_content_and_its_time
     [
         lambda path: {"AWS_SHARED_CREDENTIALS_FILE": str(path)},
         lambda path: {"AWS_WEB_IDENTITY_TOKEN_FILE": f"~/{path.name}"},
+        lambda path: {"AWS_CONFIG_FILE": f"../{path.parent.name}/{path.name}"},
         lambda path: {"configuration": {"shared_credentials_files": [str(path)]}},
         lambda path: {"configuration": {"assume_role": [{"token_file": f"~/{path.name}"}]}},
     ],

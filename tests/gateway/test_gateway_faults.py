@@ -108,6 +108,18 @@ def test_a_provider_that_hangs_up_fails_its_call_and_is_given_to_nobody_else(run
     assert len(command.attached.lost) == 1
 
 
+def test_a_provider_that_hangs_while_it_is_configured_keeps_nobody_waiting_who_tries_again(run: Run) -> None:
+    with run.command(rough={"wait": ["ConfigureProvider"]}) as command:
+        impatient = command.connect()
+        impatient.end(impatient.begin("ConfigureProvider"))
+        until(lambda: run.pids("call", "ConfigureProvider"), "the call")
+        (hung,) = run.pids("call", "ConfigureProvider")
+        impatient.close()
+        until(lambda: not lives(hung), "its end")
+        (run.folder / "go").touch()
+        assert command.connect(b"").call("ReadResource", b"x").messages == [b"x"]
+
+
 def test_a_provider_that_ends_after_each_handshake_keeps_nobody_waiting(run: Run) -> None:
     with run.command(rough={"brief": True}) as command:
         statuses = {command.connect().call("ReadResource").status} if command.reattach else set(run.fallbacks)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
+
+from child_process import until
 
 from infra_orch.engine import command
 from infra_orch.engine.command import DEFAULT_PLAN, PlanOptions
@@ -24,7 +27,11 @@ from infra_orch.run.serving import served, wants_more
 
 ECHO = "example.com/acme/echo"
 WHOLE = os.environ.get("DIFFERENTIAL") == "whole"
-_DRAWN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=RequestID: )\w+", re.IGNORECASE)
+_DRAWN = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=RequestID: )\w+|\b[0-9a-f]{8}\b(?!-)|(?<=127.0.0.1:)\d+",
+    re.IGNORECASE,
+)
+"""UUIDs, the numbers of requests, the keys of deposed objects, and the ports of emulators."""
 _PLAN = "plan.tfplan"
 _PASSING = frozenset({"timestamp", "@timestamp", "@message", "elapsed_seconds", "serial"})
 """What two runs of one command need not have in common. A message repeats what its other fields say, and for how long;
@@ -97,8 +104,13 @@ class Way:
             path.mkdir(parents=True)
         return Folder(self, path)
 
-    def run(self, folder: Path, argv: Sequence[str], step: str, *, changes_world: bool = False) -> tuple[int, str]:
-        """Run a command as run/terraform.py does. Returns its exit code and output."""
+    def run(
+        self, folder: Path, argv: Sequence[str], step: str, *, changes_world: bool = False, interrupted_at: str = ""
+    ) -> tuple[int, str]:
+        """Run a command as run/terraform.py does; interrupt it once it says *interrupted_at*.
+
+        Returns its exit code and output.
+        """
         log = self._context.log(folder.name, step)
         log.parent.mkdir(parents=True, exist_ok=True)
         context: Any = self._context
@@ -109,6 +121,9 @@ class Way:
             with log.open("wb") as output:
                 process = subprocess.Popen(argv, cwd=folder, env=environment, stdout=output, stderr=output)
                 providers.started(process.pid)
+                if interrupted_at:
+                    until(lambda: interrupted_at in log.read_text(), interrupted_at)
+                    process.send_signal(signal.SIGINT)
                 code = process.wait()
             said, errors = log.read_text(), read_messages(log).error_text
         if code and wants_more(context, argv, folder, providers, errors):
@@ -151,10 +166,10 @@ class Folder:
         (self.path / f"{_PLAN}.json").write_text(said)
         return alike(json.loads(said))
 
-    def apply(self) -> Did:
-        """Apply what was planned."""
+    def apply(self, interrupted_at: str = "") -> Did:
+        """Apply what was planned; interrupt that once Terraform says *interrupted_at*."""
         argv = command.apply(self.way.engine, _PLAN)
-        code, said = self.way.run(self.path, argv, "apply", changes_world=True)
+        code, said = self.way.run(self.path, argv, "apply", changes_world=True, interrupted_at=interrupted_at)
         return Did(code, _events(said), alike(self.state()))
 
     def validate(self) -> Did:
