@@ -42,6 +42,7 @@ _UNTOLD = re.compile(
 class Asked:
     """What a Terraform command is: its folder, environment, and what of it the gateway has to know.
 
+    kind: what it does with providers that it configures (plan, apply); empty where it configures none.
     plan: the plan file that is shown or applied. journal: where what is created is noted, None where nothing can be.
     only_schemas: it asks for nothing else, so no process is needed where these are known. whole: they are not pruned.
     shared: providers whose processes serve several folders. skipped: providers that are left to Terraform.
@@ -51,6 +52,7 @@ class Asked:
     environment: Mapping[str, str] = field(repr=False)
     node: str = ""
     step: str = ""
+    kind: str = ""
     plan: str | None = None
     journal: Path | None = None
     only_schemas: bool = False
@@ -105,6 +107,8 @@ class Door:
         protocol = self._schemas.protocol(package) if self._asked.only_schemas else None
         terms = self._terms(package)
         if protocol is None:
+            if self._asked.kind:
+                self._pool.expect(terms.shared or terms.place, self._asked.kind)
             process = await self._pool.unconfigured(terms.shared or terms.place, self)
             self._used.append(process)
             protocol = process.provider.protocol
@@ -154,6 +158,7 @@ class Door:
             lambda request: self._schema(package, shared or own, request),
             self._created,
             self._lose,
+            asked.kind,
         )
 
     def _connection(self, terms: Terms) -> Connection:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from infra_orch.gateway import calls
 from infra_orch.gateway.calls import Answer
 from infra_orch.gateway.http2 import Connection, Headers
-from infra_orch.gateway.package import Package
+from infra_orch.gateway.package import Package, UnfitError
 from infra_orch.gateway.provider import Provider, start
 from infra_orch.gateway.wire import WireError, has_error, message
 
@@ -35,12 +35,20 @@ class Place:
 
 @dataclass(frozen=True)
 class Configure:
-    """A Configure call: only calls that are the same to the byte, with the same credentials, share a process."""
+    """A Configure call: only calls that are the same to the byte, with the same credentials, share a process.
+
+    *kind* is what the command does that asks (plan, apply); it says something else in each.
+    """
 
     method: str
     body: bytes = field(repr=False)
     credentials: str
     headers: Headers = field(compare=False, repr=False)
+    kind: str = field(compare=False)
+
+
+Key = tuple[Place, Configure | None]
+"""What somebody may ask for: a process in a place, with a configuration or without."""
 
 
 @dataclass
@@ -61,13 +69,14 @@ class User(Protocol):
 class Process:
     """A provider process and who uses it. *answer* is what its Configure was answered; None: it has no configuration.
 
-    *key* is what others who need the same would ask for. *users* are the connections that it serves; *stopped* those of
-    them that asked to stop, which *stop* does. *retired*: it serves these, and nobody else.
+    *key* is what others who need the same would ask for, None where it was started before somebody asked. *users* are
+    the connections that it serves; *stopped* those of them that asked to stop, which *stop* does. *retired*: it serves
+    these, and nobody else.
     """
 
     provider: Provider
     place: Place
-    key: object = field(repr=False)
+    key: Key | None = field(repr=False)
     answer: Answer | None = None
     users: set[User] = field(default_factory=set)
     stopped: set[User] = field(default_factory=set)
@@ -100,8 +109,9 @@ class Pool:
     def __init__(self, sockets: Path, limits: Limits) -> None:
         self._sockets = sockets
         self._limits = limits
-        self._known: dict[object, asyncio.Future[Process]] = {}
-        self._awaited: Counter[object] = Counter()
+        self._known: dict[Key, asyncio.Future[Process]] = {}
+        self._spares: dict[Place, asyncio.Future[Process]] = {}
+        self._awaited: Counter[Key | None] = Counter()
         self._processes: set[Process] = set()
         self._answers: dict[object, asyncio.Future[Answer]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,14 +123,22 @@ class Pool:
 
     async def unconfigured(self, place: Place, user: User) -> Process:
         """A process that is never configured. Raises UnfitError where it cannot be started."""
-        return await self._process(place, place, None, user)
+        return await self._process((place, None), user)
 
     async def configured(self, place: Place, configure: Configure, user: User) -> Process:
         """A process with this configuration.
 
         Raises UnfitError where it cannot be started, LostError where it ends while it is configured.
         """
-        return await self._process((place, configure), place, configure, user)
+        return await self._process((place, configure), user)
+
+    def expect(self, place: Place, kind: str) -> None:
+        """A command of this *kind* will have a process configured: the first one's is started before it asks."""
+        known = any(where == place and configure and configure.kind == kind for where, configure in self._known)
+        if not known and place not in self._spares:
+            spare = self._spares[place] = asyncio.ensure_future(self._begin(place, None))
+            # Whoever needs it starts another one, and is told where that fails, too.
+            spare.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def pure(self, place: Place, method: str, headers: Headers, body: bytes, tally: Tally) -> Answer:
         """The answer to a call that depends on nothing but the program, the environment and the request.
@@ -155,9 +173,9 @@ class Pool:
     def retire(self, process: Process) -> None:
         """Give a process to nobody any more."""
         process.retired = True
-        known = self._known.get(process.key)
-        if known and known.done() and not known.cancelled() and not known.exception() and known.result() is process:
-            del self._known[process.key]
+        for key, known in list(self._known.items()):
+            if known.done() and not known.cancelled() and not known.exception() and known.result() is process:
+                del self._known[key]
         if not process.users:
             self._end(process)
 
@@ -194,12 +212,12 @@ class Pool:
         finally:
             self.leave(process, user)
 
-    async def _process(self, key: object, place: Place, configure: Configure | None, user: User) -> Process:
+    async def _process(self, key: Key, user: User) -> Process:
         while True:
             known = self._known.get(key)
             mine = known is None
             if known is None:
-                known = self._known[key] = asyncio.ensure_future(self._start(key, place, configure))
+                known = self._known[key] = asyncio.ensure_future(self._start(key))
                 known.add_done_callback(lambda done: _forget_failed(self._known, key, done))
             self._awaited[key] += 1
             try:
@@ -224,18 +242,34 @@ class Pool:
             user.tally.shared += 1
         return process
 
-    async def _start(self, key: object, place: Place, configure: Configure | None) -> Process:
+    async def _start(self, key: Key) -> Process:
+        place, configure = key
+        if configure is None:
+            return await self._begin(place, key)
+        process = await self._spare(place) or await self._begin(place, key)
+        process.key = key
+        try:
+            await self._configure(process, configure)
+        except BaseException:
+            self._end(process)
+            raise
+        return process
+
+    async def _begin(self, place: Place, key: Key | None) -> Process:
         provider = await start(place.package, place.environment, place.cwd, self._sockets)
         process = Process(provider, place, key)
         self._processes.add(process)
         self._keep(self._watch(process))
-        if configure:
-            try:
-                await self._configure(process, configure)
-            except BaseException:
-                self._end(process)
-                raise
         return process
+
+    async def _spare(self, place: Place) -> Process | None:
+        """The process that was started because one would be needed."""
+        if waiting := self._spares.pop(place, None):
+            with contextlib.suppress(UnfitError):
+                process = await waiting
+                if process.provider.reachable and not process.retired:
+                    return process
+        return None
 
     async def _configure(self, process: Process, configure: Configure) -> None:
         with contextlib.closing(await leg(process)) as connection:
@@ -258,7 +292,7 @@ class Pool:
         task.add_done_callback(self._tasks.discard)
 
 
-def _forget_failed(known: dict[object, Any], key: object, done: asyncio.Future[Any]) -> None:
+def _forget_failed(known: dict[Any, Any], key: object, done: asyncio.Future[Any]) -> None:
     """Whoever asks next is to try anew."""
     if (done.cancelled() or done.exception()) and known.get(key) is done:
         del known[key]

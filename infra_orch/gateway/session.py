@@ -76,7 +76,7 @@ class Terms:
     *place* is where a process for this command alone runs, *shared* where one runs that others use too; None: this
     provider's processes are not shared across folders. *schema* answers the calls of KEPT. *created* is told of what
     ApplyResourceChange created (type, id, what was planned), and returns when that is on disk.
-    *lost* is told of providers that ended while they were used.
+    *lost* is told of providers that ended while they were used. *kind* is what the command does that will configure it.
     """
 
     package: Package
@@ -85,6 +85,7 @@ class Terms:
     schema: Callable[[Request], Awaitable[Answer]]
     created: Callable[[Creation, str], Awaitable[None]]
     lost: Callable[[Provider], None]
+    kind: str
 
 
 @dataclass(eq=False)
@@ -200,7 +201,7 @@ class Session:
             raise OSError("a provider instance was configured twice")
         place = self._place(body)
         digest = credentials_digest(place.environment, configuration(message(body) or b""), place.cwd)
-        self._configure = Configure(request.method, body, digest, request.headers)
+        self._configure = Configure(request.method, body, digest, request.headers, self.terms.kind)
         process = await self._process(body)
         assert process.answer
         if _expired(process.answer):

@@ -15,6 +15,7 @@ from infra_orch.run.context import RunContext
 JOURNAL = "gateway.jsonl"
 """What the gateway saw created, in the run's folder."""
 
+_CONFIGURING = frozenset({"plan", "apply"})
 _PLAN = frozenset({"plan", "validate"})
 _OF_A_PLAN = frozenset({"show", "apply"})
 _REPEATABLE = frozenset({"plan", "validate", "show"})
@@ -67,6 +68,7 @@ def served(
     about = {
         "node": node,
         "step": step,
+        "kind": name if name in _CONFIGURING else "",
         "plan": plan,
         "journal": str(context.run_folder / JOURNAL) if changes_world else None,
         "only_schemas": name == "show",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from child_process import until
 from rough_client import ADDRESS, happened
-from rough_run import INTERNAL, Run, running
+from rough_run import INTERNAL, UNAVAILABLE, Run, running
 
 from infra_orch.gateway.line import GatewayError, ask
 from infra_orch.process import lives
@@ -38,6 +38,26 @@ def test_units_with_equal_configurations_share_a_process(run: Run) -> None:
             command.connect(b"east").call("ReadResource", b"x")
     (configured,) = run.pids("call", "ConfigureProvider")
     assert run.pids("call", "ReadResource") == [configured] * 2
+
+
+def test_the_process_that_the_first_command_of_a_kind_configures_is_started_before_it_asks(run: Run) -> None:
+    with run.command("a", kind="plan") as first:
+        until(lambda: len(run.pids("started")) == 2, "the second process")
+        first.connect(b"east")
+    with run.command("b", kind="plan") as second:
+        second.connect(b"east").call("ReadResource", b"x")
+        second.connect(b"west")
+    started = run.pids("started")
+    east, west = run.pids("call", "ConfigureProvider")
+    assert set(started[:2]) > {east}
+    assert started[2:] == [west]
+
+
+def test_a_process_that_was_started_early_and_ended_is_missed_by_nobody(run: Run) -> None:
+    with run.command(rough={"brief": True}, kind="plan") as command:
+        until(lambda: run.pids("started"), "its start")
+        statuses = {command.connect().call("ConfigureProvider").status} if command.reattach else set(run.fallbacks)
+    assert statuses <= {UNAVAILABLE, ADDRESS}
 
 
 def test_units_with_different_environments_do_not_share_a_process(run: Run) -> None:
