@@ -7,8 +7,9 @@ from typing import Any
 
 from infra_orch.commands.opening import Opened
 from infra_orch.engine.aws_credentials import CredentialsError
+from infra_orch.engine.backend import read_backend
 from infra_orch.engine.engine import Engine
-from infra_orch.engine.s3_backend import check_bucket, s3_arguments
+from infra_orch.engine.s3_backend import check_bucket
 from infra_orch.errors import UnavailableError
 from infra_orch.run.credentials import Wallet
 from infra_orch.spec.credentials import Identity
@@ -25,7 +26,7 @@ def check_backends(opened: Opened, engine: Engine, wallet: Wallet, names: Collec
         if unit.backend != "s3":
             continue
         text = (opened.folder.rendered / unit.name / "backend.tf").read_text(encoding="utf-8")
-        arguments = s3_arguments(text, opened.folder.project.cache / "modules")
+        arguments = read_backend(text, opened.folder.project.cache / "modules").arguments
         if "use_lockfile" in arguments and not engine.supports_s3_lock_file:
             raise UnavailableError(
                 f"{engine} cannot lock S3 states by a lock file (unit {unit.name}): that needs 1.10",

@@ -1,20 +1,19 @@
-"""The bucket of an S3 backend: whether it is there and lets us in, asked once, before anything is planned.
+"""The bucket of an S3 backend: whether it is there and lets us in, asked once, before anything is planned; and what it
+keeps as a state, which takes no Terraform to read.
 
-Terraform asks it too, unit by unit, and its own client tries for minutes where nobody answers. The arguments are those
-of developer.hashicorp.com/terraform/language/backend/s3.
+Terraform asks the bucket too, unit by unit, and its own client tries for minutes where nobody answers. The arguments
+are those of developer.hashicorp.com/terraform/language/backend/s3.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from infra_orch.errors import UnavailableError
-from infra_orch.module.blocks import Value, native_blocks
-from infra_orch.module.cache import keep, recall
-from infra_orch.module.masking import BadSyntaxError
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 10, 2
 
@@ -36,6 +35,9 @@ _BESIDE_THE_POINT = frozenset(
         *("skip_s3_checksum", "use_lockfile", "workspace_key_prefix"),
     }
 )
+_OF_WHAT_IS_READ = frozenset({"dynamodb_table", "sse_customer_key"})
+"""With these a state is told by more than its object: the digest in a table, a key that it is encrypted with."""
+_CONNECTIONS = 64
 _LOG_IN = "log in (for AWS: aws sso login, or AWS_PROFILE), then run the same command"
 _BAD_CREDENTIALS = {
     "ExpiredToken": "the cloud credentials have expired",
@@ -47,27 +49,8 @@ _BAD_CREDENTIALS = {
 }
 
 
-def s3_arguments(text: str, cache: Path | None) -> Mapping[str, Value]:
-    """Return the arguments of `backend "s3"` in *text*, a `.tf` file; none where there is no such block in it.
-
-    What was read is kept in the folder *cache* (None: nowhere). A file that is no HCL has none: Terraform says so.
-    """
-    content = text.encode()
-    kept = recall(cache, "s3-backend", content)
-    if isinstance(kept, dict):
-        return kept
-    try:
-        bodies = [block.body for block in native_blocks(text) if block.type == "terraform"]
-    except BadSyntaxError:
-        return {}
-    backends = [backend for body in bodies for backend in _items(body.get("backend"))]
-    arguments = next((_literals(found) for backend in backends if isinstance(found := backend.get("s3"), dict)), {})
-    keep(cache, "s3-backend", content, arguments)
-    return arguments
-
-
 def check_bucket(arguments: Mapping[str, Any]) -> None:
-    """Ask the bucket that *arguments* (as s3_arguments() has them) name for what it holds under the state's key.
+    """Ask the bucket that *arguments* (of the backend) name for what it holds under the state's key.
 
     Raises UnavailableError where it does not exist or may not be read, where the credentials are not accepted, and
     where nobody answers. Where the question cannot be put as Terraform would put it (a role to be assumed, credentials
@@ -130,9 +113,40 @@ def _may_list_workspaces(arguments: Mapping[str, Any], bucket: str) -> bool:
 
 
 def _ask(arguments: Mapping[str, Any], bucket: str, prefix: str) -> None:
+    _client(arguments).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+
+
+def read_object(arguments: Mapping[str, Any]) -> bytes | None:
+    """Return the state that *arguments* (of the backend) name, empty where there is none.
+
+    None where it cannot be read as Terraform would read it: it knows more ways to a bucket, and says what is wrong.
+    """
+    if not set(arguments) <= (_FOLLOWED | _BESIDE_THE_POINT) - _OF_WHAT_IS_READ:
+        return None
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        answer = _client(arguments).get_object(Bucket=str(arguments["bucket"]), Key=str(arguments["key"]))
+        return bytes(answer["Body"].read())
+    except ClientError as error:
+        return b"" if error.response.get("Error", {}).get("Code") == "NoSuchKey" else None
+    except (BotoCoreError, OSError, ValueError, KeyError):
+        return None
+
+
+def _client(arguments: Mapping[str, Any]) -> Any:
+    """What asks S3 as Terraform would with *arguments*; one for all states of a bucket, and for all threads."""
+    place = {name: value for name, value in arguments.items() if name != "key"}
+    own = tuple(sorted(item for item in os.environ.items() if item[0].startswith(("AWS_", "HOME"))))
+    return _made(json.dumps(place, sort_keys=True), own)
+
+
+@functools.lru_cache(maxsize=32)
+def _made(place: str, _environment: tuple[tuple[str, str], ...]) -> Any:
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
+    arguments = json.loads(place)
     session = boto3.session.Session(
         profile_name=arguments.get("profile"),
         aws_access_key_id=arguments.get("access_key"),
@@ -145,10 +159,10 @@ def _ask(arguments: Mapping[str, Any], bucket: str, prefix: str) -> None:
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         retries={"total_max_attempts": ATTEMPTS},
+        max_pool_connections=_CONNECTIONS,
         s3={"addressing_style": "path" if path_style else "auto"},
     )
-    client = session.client("s3", endpoint_url=_own_endpoint(arguments), config=config)
-    client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+    return session.client("s3", endpoint_url=_own_endpoint(arguments), config=config)
 
 
 def _own_endpoint(arguments: Mapping[str, Any]) -> str | None:
@@ -161,16 +175,3 @@ def _own_endpoint(arguments: Mapping[str, Any]) -> str | None:
 def _endpoint(arguments: Mapping[str, Any]) -> str | None:
     named = (os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
     return _own_endpoint(arguments) or next(filter(None, named), None)
-
-
-def _items(value: Value) -> list[dict[str, Value]]:
-    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
-
-
-def _literals(value: Mapping[str, Value]) -> dict[str, Any]:
-    """The arguments that JSON can hold. A backend has no others: Terraform takes no expressions there."""
-    return {
-        key: _literals(item) if isinstance(item, dict) else item
-        for key, item in value.items()
-        if item is None or isinstance(item, (str, int, float, bool, list, dict))
-    }

@@ -12,6 +12,7 @@ from infra_orch.engine import command
 from infra_orch.run.context import RunContext
 from infra_orch.run.prepare import UnitWork, prepare_backend
 from infra_orch.run.rename import state_is_elsewhere
+from infra_orch.run.stored import stored_state
 from infra_orch.run.terraform import Invocation, printed
 from infra_orch.run.values import Output
 
@@ -19,9 +20,13 @@ from infra_orch.run.values import Output
 def read_outputs(work: UnitWork, context: RunContext) -> dict[str, Output]:
     """Read the outputs of a unit from its state; none where it was never applied.
 
-    Raises StepError where Terraform cannot read it, ValueError where what it prints is not what it should be.
+    Raises StepError where Terraform cannot read it, ValueError where what it prints is not what it should be, and what
+    stored_state() raises.
     """
     former = state_is_elsewhere(work, context)
+    state = stored_state(work, context, former=former)
+    if state is not None:
+        return _learnt(state.get("outputs") or {}, context)
     return outputs_of_state(work.unit.name, prepare_backend(work, context, former=former), context)
 
 
@@ -29,9 +34,14 @@ def outputs_of_state(unit: str, folder: Path, context: RunContext) -> dict[str, 
     """Read the outputs of the state that *folder* is initialised for. Raises as read_outputs() does."""
     text = printed(context, unit, "output", command.output(context.engine), folder)
     try:
-        found = _outputs(json.loads(text, parse_float=Decimal))
+        return _learnt(json.loads(text, parse_float=Decimal), context)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"terraform output printed something else than outputs: {error}") from error
+
+
+def _learnt(entries: Mapping[str, Mapping[str, Any]], context: RunContext) -> dict[str, Output]:
+    """Outputs as Terraform has them; the redactor learns what is sensitive."""
+    found = _outputs(entries)
     for output in found.values():
         if output.sensitive:
             context.redactor.add(output.value)
@@ -55,6 +65,6 @@ def outputs_after(done: Invocation, work: UnitWork, context: RunContext) -> dict
 
 def _outputs(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Output]:
     return {
-        name: Output(entry["value"], bool(entry["sensitive"]), entry.get("type"), promised=False)
+        name: Output(entry["value"], bool(entry.get("sensitive")), entry.get("type"), promised=False)
         for name, entry in entries.items()
     }

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,19 +100,27 @@ def put_backend(work: UnitWork, context: RunContext, folder: Path, *, former: bo
 
 
 def prepare_backend(work: UnitWork, context: RunContext, *, former: bool = False) -> Path:
-    """Make a folder ready from which a unit's state can be read: its backend alone, so that no provider is needed.
-
-    It lies beside the unit's work folder, so that both can be used at once. Raises StepError where init fails,
-    NotAllowedError where the setting `allow` does not allow the backend.
+    """Have init make a folder ready from which Terraform can read a unit's state. Raises StepError where it fails, and
+    what write_backend() raises.
     """
-    name = work.unit.name
-    bare = UnitWork(replace(work.unit, providers=()), work.files)
-    folder = private_folder(context.work / f"{name}.{'former-' if former else ''}state")
-    changed = put_backend(bare, context, folder, former=former)
-    check_unit(*_guarded(bare, context, folder))
-    if changed or not (folder / ".terraform").is_dir():
+    folder = write_backend(work, context, former=former)
+    if not (folder / ".terraform").is_dir():
         argv = command.init(context.engine, reconfigure=True)
-        invoke(context, UnitCommand(name, "state", argv, folder, context.init_environment)).check()
+        invoke(context, UnitCommand(work.unit.name, "state", argv, folder, context.init_environment)).check()
+    return folder
+
+
+def write_backend(work: UnitWork, context: RunContext, *, former: bool = False) -> Path:
+    """Write a unit's backend, and nothing else, so that no provider is needed, into a folder of its own.
+
+    It lies beside the unit's work folder, so that both can be used at once. Raises NotAllowedError where the setting
+    `allow` does not allow the backend.
+    """
+    bare = UnitWork(replace(work.unit, providers=()), work.files)
+    folder = private_folder(context.work / f"{work.unit.name}.{'former-' if former else ''}state")
+    if put_backend(bare, context, folder, former=former):
+        shutil.rmtree(folder / ".terraform", ignore_errors=True)
+    check_unit(*_guarded(bare, context, folder))
     return folder
 
 

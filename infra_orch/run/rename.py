@@ -16,6 +16,7 @@ from infra_orch.files import write_atomically
 from infra_orch.run.context import RunContext
 from infra_orch.run.prepare import UnitWork, prepare_backend, put_backend
 from infra_orch.run.state import read_state
+from infra_orch.run.stored import stored_state
 from infra_orch.run.terraform import StepError, UnitCommand, invoke, printed
 
 
@@ -82,6 +83,9 @@ def pull_state(work: UnitWork, context: RunContext, *, former: bool) -> dict[str
 
     Raises StepError where Terraform cannot read it, ValueError where what it prints is no state.
     """
+    state = stored_state(work, context, former=former)
+    if state is not None:
+        return state
     folder = prepare_backend(work, context, former=former)
     return read_state(printed(context, work.unit.name, "state", command.state_pull(context.engine), folder))
 

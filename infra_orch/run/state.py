@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from infra_orch.shape import Optional, misfit
 
 _INSTANCE = {"attributes": Optional(dict), "deposed": Optional(str)}
 _RESOURCE = {"mode": str, "type": str, "name": str, "module": Optional(str), "instances": [_INSTANCE]}
+_FORMAT = 4
+"""The version of the format: of Terraform since 0.12, and of OpenTofu."""
 _STATE = {
     "serial": int,
     "lineage": str,
@@ -19,16 +22,21 @@ _STATE = {
 
 
 def read_state(text: bytes) -> dict[str, Any]:
-    """Parse a state; empty where there is none. Raises ValueError where it is not one."""
+    """Parse a state, fractions as decimals; empty where there is none. Raises ValueError where it is not one."""
     if not text.strip():
         return {}
     try:
-        state = json.loads(text)
+        state = json.loads(text, parse_float=Decimal)
     except RecursionError as error:
         raise ValueError("not a state: it is too deep") from error
     if wrong := misfit(state, _STATE):
         raise ValueError(f"not a state: {wrong}")
     return dict(state)
+
+
+def is_plain(state: Mapping[str, Any]) -> bool:
+    """Whether *state* is in the format that is known here, and by itself: an encrypted one is not."""
+    return not state or (state.get("version") == _FORMAT and bool(state["lineage"]))
 
 
 def instances(state: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -1,29 +1,16 @@
-"""The arguments of an S3 backend, and what is said of its bucket before anything is planned."""
+"""What is said of an S3 backend's bucket before anything is planned, and what is read from it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from infra_orch.engine.s3_backend import check_bucket, s3_arguments
+from infra_orch.engine.s3_backend import check_bucket, read_object
 from infra_orch.errors import UnavailableError
-
-BACKEND = """
-terraform {
-  backend "s3" {
-    bucket       = "acme-state"
-    key          = "prod/web.tfstate"
-    region       = "eu-west-1"
-    use_lockfile = true
-    endpoints    = { s3 = "http://127.0.0.1:1" }
-  }
-}
-"""
 
 
 @pytest.fixture
@@ -35,23 +22,6 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         client = boto3.client("s3", region_name="eu-west-1")
         client.create_bucket(Bucket="acme-state", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         yield client
-
-
-def test_the_arguments_are_read_nested_ones_too_and_kept(tmp_path: Path) -> None:
-    first = s3_arguments(BACKEND, tmp_path)
-    assert first == {
-        "bucket": "acme-state",
-        "key": "prod/web.tfstate",
-        "region": "eu-west-1",
-        "use_lockfile": True,
-        "endpoints": {"s3": "http://127.0.0.1:1"},
-    }
-    assert s3_arguments(BACKEND, tmp_path) == first
-
-
-@pytest.mark.parametrize("text", ["", 'terraform {\n  backend "local" {}\n}\n', "terraform {", "resource {}"])
-def test_a_file_without_such_a_backend_has_no_arguments(text: str) -> None:
-    assert s3_arguments(text, None) == {}
 
 
 def test_a_bucket_that_is_there_is_nothing_to_talk_about(account: Any) -> None:
@@ -71,3 +41,26 @@ def test_where_the_question_cannot_be_put_as_terraform_would_there_is_no_answer(
     account: Any, more: dict[str, Any]
 ) -> None:
     check_bucket({"bucket": "nowhere", "key": "a", "region": "eu-west-1", **more})
+
+
+def test_the_state_in_a_bucket_is_read_and_one_that_is_not_there_is_empty(account: Any) -> None:
+    account.put_object(Bucket="acme-state", Key="web", Body=b"{}")
+    place = {"bucket": "acme-state", "region": "eu-west-1", "use_lockfile": True}
+    assert read_object({**place, "key": "web"}) == b"{}"
+    assert read_object({**place, "key": "db"}) == b""
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"bucket": "nowhere"},
+        {"assume_role": {"role_arn": "arn:aws:iam::1:role/a"}},
+        {"dynamodb_table": "locks"},
+        {"sse_customer_key": "a2V5"},
+        {"profile": "not-there"},
+        {"endpoints": {"s3": "http://127.0.0.1:1"}},
+    ],
+)
+def test_a_state_that_terraform_might_read_otherwise_is_left_to_it(account: Any, more: dict[str, Any]) -> None:
+    account.put_object(Bucket="acme-state", Key="web", Body=b"{}")
+    assert read_object({"bucket": "acme-state", "key": "web", "region": "eu-west-1", **more}) is None
