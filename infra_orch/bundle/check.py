@@ -123,7 +123,7 @@ def moved_states(manifest: Manifest, selection: Selection, context: RunContext) 
     Raises UnavailableError where a state cannot be read.
     """
     found = []
-    for name, (version, moves) in current_states(selection.units, context, selection.workers).items():
+    for name, (version, moves) in current_states(selection.units, context, selection.pace.workers).items():
         unit = manifest.units[name]
         if version != unit.state:
             found.append(f"the state of {name} has moved on (it was planned on {unit.state}, and now is {version})")

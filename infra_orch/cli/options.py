@@ -115,6 +115,21 @@ Plan = Annotated[
         show_default=False,
     ),
 ]
+FailFast = Annotated[
+    bool,
+    typer.Option("--fail-fast", help="Begin nothing more once something has failed.", envvar="INFRA_ORCH_FAIL_FAST"),
+]
+MaxFailures = Annotated[
+    int | None,
+    typer.Option(
+        "--max-failures",
+        metavar="N",
+        min=1,
+        help="Begin nothing more once so many have failed.",
+        envvar="INFRA_ORCH_MAX_FAILURES",
+        show_default=False,
+    ),
+]
 NoGateway = Annotated[
     bool,
     typer.Option(

@@ -29,6 +29,8 @@ def plan(
     destroy: o.Destroy = False,
     out: o.Out = None,
     parallelism: o.Parallelism = None,
+    fail_fast: o.FailFast = False,
+    max_failures: o.MaxFailures = None,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
     detailed_exitcode: Annotated[
@@ -44,6 +46,7 @@ def plan(
     options = _options(
         unit,
         tag,
+        max_failures=1 if fail_fast else max_failures,
         with_upstream=with_upstream,
         with_downstream=with_downstream,
         json=json,
@@ -85,6 +88,8 @@ def apply(
         ),
     ] = None,
     parallelism: o.Parallelism = None,
+    fail_fast: o.FailFast = False,
+    max_failures: o.MaxFailures = None,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
 ) -> int:
@@ -95,6 +100,7 @@ def apply(
     options = _options(
         unit,
         tag,
+        max_failures=1 if fail_fast else max_failures,
         with_upstream=with_upstream,
         with_downstream=with_downstream,
         json=json,
@@ -123,6 +129,8 @@ def destroy(
     from_rendered: o.FromRendered = False,
     full: o.Full = False,
     parallelism: o.Parallelism = None,
+    fail_fast: o.FailFast = False,
+    max_failures: o.MaxFailures = None,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
 ) -> int:
@@ -133,6 +141,7 @@ def destroy(
     options = _options(
         unit,
         tag,
+        max_failures=1 if fail_fast else max_failures,
         with_upstream=False,
         with_downstream=with_downstream,
         json=json,

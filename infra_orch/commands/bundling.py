@@ -26,6 +26,7 @@ from infra_orch.bundle.premises import sources_of
 from infra_orch.bundle.restore import locks_of, restore, with_locks
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
+from infra_orch.commands.pacing import pace_of
 from infra_orch.commands.previewing import show_preview
 from infra_orch.commands.selecting import Wanted, refuse_orphans, select
 from infra_orch.commands.session import Session
@@ -164,7 +165,7 @@ def preview_offer(
     manifest = bundle.manifest
     records = run.records
     refuse_for(bundle, applied_before(bundle, offer.marks(run)))
-    selection = _selection(offer, opened, run)
+    selection = _selection(offer, opened, run, options)
     refuse_for(bundle, [f"{name} is no longer part of it" for name in manifest.units if name not in selection.units])
     refuse_for(bundle, [f"{name} has come to it" for name in selection.units if name not in manifest.units])
     locks = locks_of(bundle, selection, context)
@@ -204,12 +205,11 @@ def take(offer: Offer, selection: Selection, run: Session, *, asked: bool) -> No
         raise
 
 
-def _selection(offer: Offer, opened: Opened, run: Session) -> Selection:
+def _selection(offer: Offer, opened: Opened, run: Session, options: RunOptions) -> Selection:
     manifest = offer.bundle.manifest
     gone = [name for name, unit in manifest.units.items() if unit.destroy and name not in opened.rendered.units]
     left_over = bring_back(gone, opened.folder, run.repository) if gone else []
-    workers = opened.folder.project.settings.workers
-    return select(opened, offer.wanted, manifest.kind, workers=workers, left_over=left_over)
+    return select(opened, offer.wanted, manifest.kind, pace_of(run, options), left_over=left_over)
 
 
 def _outside(offer: Offer, selection: Selection, run: Session) -> dict[str, Mapping[str, Output]]:

@@ -27,3 +27,4 @@ class RunOptions:
     out: Path | None = None
     plan: Path | None = None
     resume: str | None = None
+    max_failures: int | None = None

@@ -21,6 +21,7 @@ from infra_orch.report.style import safe
 from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Failure, Outcome, Status
 from infra_orch.run.outputs import read_outputs
+from infra_orch.run.pace import Pace
 from infra_orch.run.plan import Selection, run_graph
 from infra_orch.run.progress import Progress
 from infra_orch.run.terraform import StepError
@@ -47,7 +48,7 @@ def output(
     opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
     wanted = Wanted(units=(unit,)) if unit else Wanted()
     with session(project, opened, "output", console, Progress(), replace(options, wanted=wanted), locked=False) as run:
-        values = _read(select(opened, wanted, "output", workers=project.settings.workers), run.context)
+        values = _read(select(opened, wanted, "output", Pace(project.settings.workers)), run.context)
         if not sensitive:
             values = {node: _with_marks(outputs, run.context.redactor) for node, outputs in values.items()}
     if name is not None:

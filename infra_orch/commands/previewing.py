@@ -6,6 +6,7 @@ import contextlib
 
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
+from infra_orch.commands.pacing import pace_of
 from infra_orch.commands.selecting import refuse_missing_variables, refuse_orphans, select, states_elsewhere
 from infra_orch.commands.session import Session
 from infra_orch.console import Console
@@ -27,7 +28,7 @@ def preview(
     whole = options.wanted.everything
     prune = options.prune or project.settings.prune
     gone = bring_back(left_over, opened.folder, run.repository) if whole and (prune or kind == "destroy") else []
-    selection = select(opened, options.wanted, kind, workers=project.settings.workers, left_over=gone)
+    selection = select(opened, options.wanted, kind, pace_of(run, options), left_over=gone)
     if kind == "destroy":
         refuse_orphans(opened, selection.units, records, gone or _known(left_over, opened, run))
     refuse_missing_variables(selection)

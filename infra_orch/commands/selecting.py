@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infra_orch.commands.opening import Opened
 from infra_orch.errors import RefusedError, UsageError, nearest
@@ -14,6 +14,7 @@ from infra_orch.project import StackFolder
 from infra_orch.record.leftover import LeftOver
 from infra_orch.record.store import Records
 from infra_orch.render.index import RenderedStack
+from infra_orch.run.pace import Pace
 from infra_orch.run.plan import Selection
 from infra_orch.run.prepare import UnitWork, read_files
 
@@ -96,8 +97,11 @@ def _of_destroys(rendered: RenderedStack) -> frozenset[str]:
     return frozenset(name for name, task in rendered.tasks.items() if task.on == "destroy")
 
 
-def select(opened: Opened, wanted: Wanted, kind: str, *, workers: int, left_over: Iterable[LeftOver] = ()) -> Selection:
-    """Return what a run of *kind* works on. *left_over* are units that left the spec and are to be destroyed in it."""
+def select(opened: Opened, wanted: Wanted, kind: str, pace: Pace, *, left_over: Iterable[LeftOver] = ()) -> Selection:
+    """Return what a run of *kind* works on. *left_over* are units that left the spec and are to be destroyed in it.
+
+    *pace* is completed by the limits that the stack sets.
+    """
     rendered = opened.rendered
     chosen = chosen_names(opened, wanted)
     # A plan runs its own tasks, and shows those that the apply will run.
@@ -133,7 +137,11 @@ def select(opened: Opened, wanted: Wanted, kind: str, *, workers: int, left_over
         graph=graph,
         kind=kind,
         regions=opened.regions,
-        workers=workers,
+        pace=replace(
+            pace,
+            limits=rendered.concurrency,
+            keys={name: work.unit.tags for name, work in {**units, **gone}.items()},
+        ),
     )
 
 

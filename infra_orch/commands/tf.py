@@ -17,6 +17,7 @@ from infra_orch.process import attach
 from infra_orch.project import Project
 from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Failure
+from infra_orch.run.pace import Pace
 from infra_orch.run.plan import OutsideOutputs, Selection
 from infra_orch.run.prepare import UnitWork, forget_init, prepare
 from infra_orch.run.progress import Progress
@@ -56,7 +57,7 @@ def tf(project: Project, stack: str, unit: str, arguments: Sequence[str], option
         )
     wanted = Wanted(units=(unit,))
     with session(project, opened, "tf", console, Progress(), replace(options, wanted=wanted)) as run:
-        selection = select(opened, wanted, "tf", workers=1)
+        selection = select(opened, wanted, "tf", Pace(workers=1))
         work = selection.units[unit]
         upstream = _upstream(selection, work, run.context)
         if upstream.holds_unknown and name not in _READING:

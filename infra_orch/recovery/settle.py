@@ -14,6 +14,7 @@ from infra_orch.run.diagnosis import Messages, read_messages
 from infra_orch.run.done import outcome_of
 from infra_orch.run.kept import read_outcome
 from infra_orch.run.outcome import Counts, Failure, Outcome, Status
+from infra_orch.run.pace import Pace
 from infra_orch.run.plan import Selection
 from infra_orch.run.prepare import UnitWork, read_files
 from infra_orch.run.terraform import Invocation
@@ -36,7 +37,7 @@ def selection_of(intent: Intent, context: RunContext) -> Selection:
     }
     kind = intent.facts.command
     graph = intent.graph.reversed() if kind == "destroy" else intent.graph
-    return Selection(units, {}, {}, graph, kind, {}, workers=1)
+    return Selection(units, {}, {}, graph, kind, {}, pace=Pace(workers=1))
 
 
 def settle(dead: DeadRun, intent: Intent, selection: Selection, context: RunContext) -> dict[str, Planned]:

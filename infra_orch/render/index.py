@@ -86,7 +86,7 @@ class KeptUnit:
 @dataclass(frozen=True)
 class RenderedStack:
     """A stack as it was rendered: what plan, apply and destroy run from. *left_over*: units whose render is kept.
-    *credentials* are those of its tasks.
+    *credentials* are those of its tasks. *concurrency*: by tag, how many units that have it are worked on at once.
     """
 
     name: str
@@ -96,6 +96,7 @@ class RenderedStack:
     graph: Graph
     left_over: Mapping[str, KeptUnit] = field(default_factory=dict)
     credentials: Identities | None = None
+    concurrency: Mapping[str, int] = field(default_factory=dict)
 
 
 def index_of(checked: CheckedStack, files: Mapping[str, Mapping[str, str]], former: Mapping[str, str]) -> RenderedStack:
@@ -116,6 +117,7 @@ def index_of(checked: CheckedStack, files: Mapping[str, Mapping[str, str]], form
         },
         graph=checked.graph,
         credentials=checked.stack.credentials.identities if checked.stack.credentials else None,
+        concurrency=dict(sorted(checked.stack.concurrency.items())),
     )
 
 
@@ -131,6 +133,8 @@ def to_json(stack: RenderedStack) -> str:
     }
     if stack.credentials:
         document["credentials"] = identities_json(stack.credentials)
+    if stack.concurrency:
+        document["concurrency"] = dict(stack.concurrency)
     if stack.left_over:
         document["left_over"] = {
             name: _unit_json(kept.unit) | {"dependents": list(kept.dependents)}
@@ -212,7 +216,8 @@ def _read_stack(document: Mapping[str, Any], folder: StackFolder) -> RenderedSta
         if not graph.upstream[unit.name] >= unit.needs.keys():
             raise ValueError(f"unit {unit.name} needs what it does not come after")
     credentials = read_identities(document.get("credentials"))
-    return RenderedStack(_name(document["stack"]), folder, units, tasks, graph, kept, credentials)
+    concurrency = {str(tag): _count(most) for tag, most in document.get("concurrency", {}).items()}
+    return RenderedStack(_name(document["stack"]), folder, units, tasks, graph, kept, credentials, concurrency)
 
 
 def _read_unit(name: str, value: Mapping[str, Any]) -> RenderedUnit:
@@ -257,6 +262,12 @@ def _name(name: object) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a name")
     return name
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{value!r} is not a number of units")
+    return value
 
 
 def _identifier(name: object) -> str:

@@ -12,6 +12,10 @@ Result = TypeVar("Result")
 class Executor(Protocol[Result]):
     """Does work by key, some of it at once."""
 
+    @property
+    def has_room(self) -> bool:
+        """Whether what is submitted now begins at once."""
+
     def submit(self, key: str, work: Callable[[], Result]) -> None:
         """Begin *work* when there is room."""
 
@@ -28,7 +32,13 @@ class ThreadExecutor(Generic[Result]):
 
     def __init__(self, workers: int) -> None:
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="infra-orch")
+        self._workers = workers
         self._futures: dict[Future[Result], str] = {}
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a thread is free."""
+        return len(self._futures) < self._workers
 
     def submit(self, key: str, work: Callable[[], Result]) -> None:
         """Begin *work* when a thread is free."""

@@ -14,6 +14,7 @@ from infra_orch.run.context import RunContext
 from infra_orch.run.executor import ThreadExecutor
 from infra_orch.run.outcome import Failure, Outcome, Status
 from infra_orch.run.outputs import read_outputs
+from infra_orch.run.pace import Pace
 from infra_orch.run.prepare import UnitWork
 from infra_orch.run.schedule import walk
 from infra_orch.run.tasks import run_task
@@ -30,6 +31,7 @@ class Selection:
     *outside*: upstream units that are not part of the run, whose outputs are read from their states.
     *tasks*: functions by name; a task node without one is skipped, since a run from rendered files evaluates no Python.
     *kind* is `plan`, `apply` or `destroy`. *regions* are variables for tasks, of the region that the provider works in.
+    *pace*: in which order, and how many at once.
     """
 
     units: Mapping[str, UnitWork]
@@ -38,7 +40,7 @@ class Selection:
     graph: Graph
     kind: str
     regions: Mapping[str, str]
-    workers: int
+    pace: Pace
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def run_graph(
     graph: Graph | None = None,
     phase: str = "read",
 ) -> dict[str, Outcome]:
-    """Walk the selection's graph (or *graph*) on as many threads as the selection allows, and tell of it.
+    """Walk the selection's graph (or *graph*) at the selection's pace, and tell of it.
 
     Every node's outcome is told once, as soon as it is known; *phase* is what the walk is called there.
     """
@@ -121,9 +123,16 @@ def run_graph(
             failure = Failure(f"a defect of infra-orch: {type(error).__name__}: {error}", where, kind="defect")
             return tell(Outcome(name, Status.FAILED, failure=failure, is_task=name not in selection.units))
 
-    pool: ThreadExecutor[Outcome] = ThreadExecutor(selection.workers)
+    pool: ThreadExecutor[Outcome] = ThreadExecutor(selection.pace.workers)
     with context.progress.phase(phase, walked.upstream), contextlib.closing(pool):
-        outcomes = walk(walked, guarded, pool, stopping=lambda: context.supervisor.stopping, lets_on=lets_on)
+        outcomes = walk(
+            walked,
+            guarded,
+            pool,
+            stopping=lambda: context.supervisor.stopping,
+            lets_on=lets_on,
+            pace=selection.pace,
+        )
         for name, outcome in outcomes.items():
             if name not in told:
                 # Blocked or cancelled by the scheduler, which does not know what it walks over.

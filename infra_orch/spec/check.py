@@ -13,7 +13,7 @@ from infra_orch.spec.backends import backend_problems
 from infra_orch.spec.identities import credentials_problems
 from infra_orch.spec.inputs import input_problems
 from infra_orch.spec.modules import ModuleOf, read_modules
-from infra_orch.spec.names import name_problems, task_problems
+from infra_orch.spec.names import concurrency_problems, name_problems, task_problems
 from infra_orch.spec.order import order
 from infra_orch.spec.provider import Provider
 from infra_orch.spec.providers import declared_provider_problems, required_providers, unit_provider_problems
@@ -62,6 +62,7 @@ def check_stack(stack: Stack, folder: StackFolder) -> CheckedStack:
     modules, problems = read_modules(stack, folder)
     problems += name_problems(stack)
     problems += task_problems(stack)
+    problems += concurrency_problems(stack)
     problems += backend_problems(stack)
     problems += declared_provider_problems(stack)
     problems += credentials_problems(stack)

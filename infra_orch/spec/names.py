@@ -63,6 +63,17 @@ def task_problems(stack: Stack) -> Iterator[Problem]:
             yield Problem(f"{title}: its function takes one argument, the context", task.where, hint)
 
 
+def concurrency_problems(stack: Stack) -> Iterator[Problem]:
+    """Yield what is wrong with the limits in *stack*: each is a number of units that have a tag."""
+    tags = {tag for unit in stack.units for tag in unit.tags}
+    for tag, most in stack.concurrency.items():
+        if most < 1:
+            yield Problem(f"concurrency of {_quoted(tag)}: with {most} at once nothing would begin", stack.where)
+        if tag not in tags:
+            hint = nearest(tag, tags) or f"tags: {', '.join(sorted(tags)) or 'none'}"
+            yield Problem(f"concurrency: no unit has the tag {_quoted(tag)}", stack.where, hint)
+
+
 def _former_name_problems(stack: Stack, seen: dict[str, Where]) -> Iterator[Problem]:
     former: dict[str, str] = {}
     for unit in stack.units:

@@ -103,7 +103,8 @@ class Stack:
     *name* identifies the stack and its states, wherever its folder lies. *backend* keeps each unit's state,
     *providers* are the configurations that units may use, *tags* are tags of every unit (for selection on the
     command line; tags of resources are the provider's own `default_tags`). *credentials* are those that Terraform
-    works with, where these are not the environment's.
+    works with, where these are not the environment's. *concurrency*: by tag, how many of the units that have it may be
+    worked on at once (`{"account:prod": 4}`), for the sake of an API's rate limits.
 
     Everything here raises TypeError for an argument of the wrong kind; what is wrong with a name or a value is found
     when the stack is checked, with everything else.
@@ -114,6 +115,7 @@ class Stack:
     providers: Sequence[Provider] = ()
     tags: Sequence[str] = ()
     credentials: Credentials | None = None
+    concurrency: Mapping[str, int] = field(default_factory=dict)
     where: Where = field(init=False)
     units: list[Unit] = field(init=False, default_factory=list)
     tasks: list[Task] = field(init=False, default_factory=list)
@@ -124,6 +126,9 @@ class Stack:
         self.providers = many("providers=", self.providers, Provider, "Provider(...)")
         self.tags = many("tags=", self.tags, str, "strings")
         _credentials(self.credentials)
+        self.concurrency = mapping("concurrency=", self.concurrency)
+        for tag, most in self.concurrency.items():
+            one(f"concurrency of {tag!r}", most, int, "a whole number")
         self.where = where_called()
 
     def unit(  # noqa: PLR0913 - what can be said of a unit; all but the name are given by name

@@ -343,6 +343,18 @@ def test_a_failure_blocks_what_depends_on_it_and_nothing_else(failing: Desk) -> 
     assert states(failing) == ["aside.tfstate", "failing.tfstate"]
 
 
+def test_after_a_failure_nothing_more_is_begun_where_that_is_wanted(failing: Desk) -> None:
+    spec = (failing.root / "stacks/dev/stack.py").read_text()
+    failing.write({"stacks/dev/stack.py": spec + 'stack.unit("later", module="reader", inputs={"sign": "x"})\n'})
+    words = ("apply", "dev", "--auto-approve", "--json", "--parallelism", "1", "--fail-fast")
+    result = failing.run(*words)
+    doc = document(result.out)
+    assert result.code == 1
+    assert {name: statuses(doc)[name] for name in ("failing", "later")} == {"failing": "failed", "later": "blocked"}
+    assert doc["units"]["later"]["error"]["summary"] == "not begun: failing failed"
+    assert "later.tfstate" not in states(failing)
+
+
 def test_what_a_failed_apply_made_is_recorded(failing: Desk) -> None:
     failing.run("apply", "dev", "--auto-approve")
     record = json.loads(failing.git("show", "HEAD:stacks/dev/record/failing.json"))

@@ -29,6 +29,15 @@ def test_an_index_with_kept_units_is_read_back(index) -> None:
     assert from_json(to_json(kept), kept.folder) == kept
 
 
+def test_an_index_with_limits_is_read_back_and_one_that_lets_nothing_begin_is_refused(index) -> None:
+    from dataclasses import replace
+
+    limited = replace(index, concurrency={"account:prod": 4})
+    assert from_json(to_json(limited), limited.folder) == limited
+    with pytest.raises(UserError, match="0 is not a number of units"):
+        from_json(to_json(replace(index, concurrency={"account:prod": 0})), index.folder)
+
+
 def test_an_index_names_no_path_of_this_machine(index, everything) -> None:
     assert str(everything.root) not in to_json(index)
     assert index.units["web"].where.file == "stacks/prod/stack.py"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from infra_orch.graph.graph import Graph
 from infra_orch.run.executor import ThreadExecutor
 from infra_orch.run.outcome import Outcome, Status
+from infra_orch.run.pace import Pace
 from infra_orch.run.schedule import walk
 
 ENDINGS = st.sampled_from([Status.APPLIED, Status.APPLIED, Status.UNCHANGED, Status.FAILED, Status.REFUSED])
@@ -50,11 +52,16 @@ class Watch:
 
 
 def run(
-    graph: Graph, work: Callable[[str], Outcome], workers: int, stopping: Callable[[], bool] = lambda: False
+    graph: Graph,
+    work: Callable[[str], Outcome],
+    workers: int,
+    stopping: Callable[[], bool] = lambda: False,
+    **pace: Any,
 ) -> dict[str, Outcome]:
     pool: ThreadExecutor[Outcome] = ThreadExecutor(workers)
+    lets_on = lambda outcome: outcome.status.lets_on  # noqa: E731
     try:
-        return walk(graph, work, pool, stopping=stopping, lets_on=lambda outcome: outcome.status.lets_on)
+        return walk(graph, work, pool, stopping=stopping, lets_on=lets_on, pace=Pace(workers, **pace))
     finally:
         pool.close()
 
@@ -139,3 +146,36 @@ def test_below_a_cancelled_and_a_failed_node_the_failed_one_is_named() -> None:
     outcomes = run(graph, lambda node: Outcome(node, endings[node]), 2)
     assert outcomes["c"].failure is not None
     assert (outcomes["c"].status, outcomes["c"].failure.summary) == (Status.BLOCKED, "b failed")
+
+
+@settings(deadline=None, max_examples=40)
+@given(graph=graphs(), limits=st.dictionaries(st.sampled_from("xyz"), st.integers(1, 2)), data=st.data())
+def test_of_nodes_that_share_a_key_no_more_are_at_work_at_once_than_may(
+    graph: Graph, limits: dict[str, int], data: st.DataObject
+) -> None:
+    keys = {node: data.draw(st.sets(st.sampled_from("xyz"))) for node in graph.upstream}
+    watch = Watch(dict.fromkeys(graph.upstream, Status.APPLIED))
+    outcomes = run(graph, watch.work, 4, limits=limits, keys=keys)
+    assert {outcome.status for outcome in outcomes.values()} <= {Status.APPLIED}
+    for key, most in limits.items():
+        at_work = 0
+        for event, node in watch.events:
+            if key in keys[node]:
+                at_work += 1 if event == "begin" else -1
+                assert at_work <= most
+
+
+def test_what_takes_longest_with_all_that_waits_for_it_comes_first() -> None:
+    graph = Graph.of(["a", "b", "c", "first", "last", "unknown"], [("first", "last")])
+    watch = Watch(dict.fromkeys(graph.upstream, Status.APPLIED))
+    run(graph, watch.work, 1, seconds={"a": 1.0, "b": 5.0, "c": 3.0, "first": 2.0, "last": 4.0})
+    assert [node for event, node in watch.events if event == "begin"] == ["first", "b", "last", "c", "unknown", "a"]
+
+
+def test_once_as_many_have_failed_as_may_nothing_more_begins_and_each_node_says_why() -> None:
+    graph = Graph.of(["a", "b", "c", "d", "e"], [("d", "e")])
+    endings = {"a": Status.FAILED, "b": Status.APPLIED, "c": Status.FAILED}
+    outcomes = run(graph, lambda node: Outcome(node, endings[node]), 1, max_failures=2)
+    told = {node: outcome.failure.summary for node, outcome in outcomes.items() if outcome.failure}
+    assert [outcomes[node].status for node in "abc"] == [Status.FAILED, Status.APPLIED, Status.FAILED]
+    assert told == {"d": "not begun: a, c failed", "e": "not begun: a, c failed"}

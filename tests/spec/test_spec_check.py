@@ -208,6 +208,26 @@ def test_a_sensitive_input_comes_from_where_nothing_is_committed(bench, value: s
     bench.check(f'{RIGHT}stack.unit("x", module="web", inputs={{"vpc_id": "v", "password": {value}}})')
 
 
+@pytest.mark.parametrize(
+    ("limits", "message", "hint"),
+    [
+        ('{"acount:prod": 4}', 'concurrency: no unit has the tag "acount:prod"', 'did you mean "account:prod"?'),
+        ('{"account:prod": 0}', 'concurrency of "account:prod": with 0 at once nothing would begin', ""),
+    ],
+)
+def test_a_limit_is_a_number_of_units_that_have_a_tag(bench, limits: str, message: str, hint: str) -> None:
+    found = bench.problem(f"""
+        stack = Stack("dev", tags=["account:prod"], concurrency={limits})
+        stack.unit("net", module="network", inputs={{"name": "x"}})
+    """)
+    assert (found.message, found.hint) == (message, hint)
+
+
+def test_a_limit_that_is_no_number_is_refused_where_it_is_given(bench) -> None:
+    found = bench.problem('stack = Stack("dev", concurrency={"account:prod": "4"})')
+    assert "concurrency of 'account:prod' takes a whole number, not '4'" in found.message
+
+
 def test_circles_are_shown_as_paths_each_with_what_makes_it(bench) -> None:
     first, second = bench.problems("""
         stack = Stack("dev")

@@ -24,7 +24,7 @@ eu = Provider("aws", source="hashicorp/aws", version="~> 5.0", region="eu-west-1
 us = Provider("aws", alias="us", configuration={"region": "us-east-1"}, skip_region_validation=True)
 k8s = Provider("kubernetes", exec=block({"api_version": "v1"}, command="aws", args=["eks", "get-token"]))
 backends: list[Backend] = [LocalBackend(), S3Backend(bucket="b", region="r", kms_key_id="k"), Backend("gcs", prefix="x")]
-stack = Stack("prod", backend=backends[1], providers=[eu, us, k8s], tags=["live"])
+stack = Stack("prod", backend=backends[1], providers=[eu, us, k8s], tags=["live"], concurrency={"live": 4})
 
 
 def network(name: str, zones: int) -> Unit:
