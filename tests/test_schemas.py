@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-NAMES = ("stack", "run-record", "unit-record", "run-document", "graph", "plan-bundle")
+NAMES = ("stack", "run-record", "unit-record", "run-document", "graph", "plan-bundle", "timings")
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -124,6 +124,8 @@ def test_runs_and_their_records_are_as_their_schemas_say(busy) -> None:
     units = [path.read_text() for path in record.glob("*.json")]
     outputs.append(busy.run("destroy", "dev", "--json", "--auto-approve").out)
     units += [path.read_text() for path in record.glob("*.json")]
+    for run in (json.loads(text)["run_id"] for text in outputs):
+        check("timings", json.loads(busy.run("timings", run, "--json").out))
     documents = [json.loads(text) for text in outputs]
     for document in documents:
         check("run-document", document)

@@ -132,6 +132,7 @@ for command, example in (
     (reading.output, "infra-orch output prod network vpc_id"),
     (reading.history, "infra-orch history prod"),
     (reading.show, "infra-orch show last network"),
+    (reading.timings, "infra-orch timings last --trace trace.json"),
     (reading.tf, "infra-orch tf prod network -- state list"),
 ):
     app.command(epilog=f"Example: {example}")(command)

@@ -130,6 +130,9 @@ MaxFailures = Annotated[
         show_default=False,
     ),
 ]
+Timings = Annotated[
+    bool, typer.Option("--timings", help="Say in the end where the time went.", envvar="INFRA_ORCH_TIMINGS")
+]
 NoGateway = Annotated[
     bool,
     typer.Option(

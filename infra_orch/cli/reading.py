@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -94,6 +95,26 @@ def show(
     from infra_orch.commands.show import show as command
 
     return command(project_here(), run, unit, Console(json=json))
+
+
+def timings(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, the beginning of it, or `last`.")],
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace",
+            metavar="FILE",
+            help="Write a trace that ui.perfetto.dev opens.",
+            envvar="INFRA_ORCH_TRACE",
+            show_default=False,
+        ),
+    ] = None,
+    json: o.Json = False,
+) -> int:
+    """Show where the time of a run went."""
+    from infra_orch.commands.timings import timings as command
+
+    return command(project_here(), run, Console(json=json), trace=trace)
 
 
 def tf(

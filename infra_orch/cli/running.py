@@ -31,6 +31,7 @@ def plan(
     parallelism: o.Parallelism = None,
     fail_fast: o.FailFast = False,
     max_failures: o.MaxFailures = None,
+    timings: o.Timings = False,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
     detailed_exitcode: Annotated[
@@ -47,6 +48,7 @@ def plan(
         unit,
         tag,
         max_failures=1 if fail_fast else max_failures,
+        timings=timings,
         with_upstream=with_upstream,
         with_downstream=with_downstream,
         json=json,
@@ -90,6 +92,7 @@ def apply(
     parallelism: o.Parallelism = None,
     fail_fast: o.FailFast = False,
     max_failures: o.MaxFailures = None,
+    timings: o.Timings = False,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
 ) -> int:
@@ -101,6 +104,7 @@ def apply(
         unit,
         tag,
         max_failures=1 if fail_fast else max_failures,
+        timings=timings,
         with_upstream=with_upstream,
         with_downstream=with_downstream,
         json=json,
@@ -131,6 +135,7 @@ def destroy(
     parallelism: o.Parallelism = None,
     fail_fast: o.FailFast = False,
     max_failures: o.MaxFailures = None,
+    timings: o.Timings = False,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
 ) -> int:
@@ -142,6 +147,7 @@ def destroy(
         unit,
         tag,
         max_failures=1 if fail_fast else max_failures,
+        timings=timings,
         with_upstream=False,
         with_downstream=with_downstream,
         json=json,

@@ -28,3 +28,4 @@ class RunOptions:
     plan: Path | None = None
     resume: str | None = None
     max_failures: int | None = None
+    timings: bool = False

@@ -33,6 +33,7 @@ from infra_orch.project import Project
 from infra_orch.record.record import RunFacts
 from infra_orch.record.store import Records, records_of
 from infra_orch.redact import Redactor
+from infra_orch.report.timings import timing_lines
 from infra_orch.run.context import RunContext, Sandbox
 from infra_orch.run.credentials import Wallet
 from infra_orch.run.interrupt import polite_stop
@@ -40,6 +41,7 @@ from infra_orch.run.journal import NAME as JOURNAL
 from infra_orch.run.journal import Journal
 from infra_orch.run.lock import StackLock, stack_lock
 from infra_orch.run.progress import Progress
+from infra_orch.run.timings import read_timings
 from infra_orch.sandbox.redirect import apply_redirect, sandbox_environment
 
 
@@ -148,6 +150,8 @@ def session(
         began = now.isoformat(timespec="seconds"), time.monotonic()
         checkout = _checkout(asked, repository)
         yield Session(context, engine, repository, command, *began, options.sandbox, checkout, held)
+        if options.timings:
+            console.note("\n".join(timing_lines(read_timings(journal.path), console.err_style)))
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from infra_orch.commands.finding import RUN_ID, find_run
 from infra_orch.console import Console
 from infra_orch.errors import UsageError, UserError
 from infra_orch.project import NAME, Project
@@ -17,7 +17,6 @@ from infra_orch.report.style import safe
 _STATE = "state"
 """The log of looking at the state; of interest where that failed."""
 _WITHOUT_LOGS = ("blocked", "skipped", "cancelled")
-_RUN_ID = re.compile(r"[0-9TZa-f-]{4,}")
 
 
 def show(project: Project, run: str, unit: str | None, console: Console) -> int:
@@ -27,7 +26,7 @@ def show(project: Project, run: str, unit: str | None, console: Console) -> int:
 
     Raises UsageError where there is no such run or several, or no such unit in it.
     """
-    found = _find(project, run)
+    _, found = find_run(project, run)
     document = read_record(found)
     if unit is not None and not console.json:
         console.result(_logs(project, document, unit))
@@ -38,22 +37,6 @@ def show(project: Project, run: str, unit: str | None, console: Console) -> int:
     else:
         console.result(_lines(document, console))
     return 0
-
-
-def _find(project: Project, run: str) -> Path:
-    files = {path.parent.name: path for path in (project.scratch / "runs").glob("*/run.json")}
-    for path in project.stacks.glob("**/record/**/runs/*.json"):
-        files.setdefault(path.stem, path)
-    if run == "last" and files:
-        return files[max(files)]
-    if not _RUN_ID.fullmatch(run):
-        raise UsageError(f'"{run}" is not the id of a run', hint="infra-orch history STACK lists them")
-    matches = sorted(name for name in files if name.startswith(run))
-    if len(matches) == 1 or run in matches:
-        return files[run if run in matches else matches[0]]
-    if matches:
-        raise UsageError(f'"{run}" could be {", ".join(matches[:5])}', hint="give more of its id")
-    raise UsageError(f'there is no run "{run}"', hint="infra-orch history STACK lists them; `last` is the newest")
 
 
 def _lines(run: Mapping[str, Any], console: Console) -> Iterator[str]:
@@ -93,7 +76,7 @@ def _run_id(run: Mapping[str, Any]) -> str:
 def _logs(project: Project, run: Mapping[str, Any], unit: str) -> Iterator[str]:
     node = _node(run, unit)
     # Both stand in a file that somebody may have tampered with.
-    if not _RUN_ID.fullmatch(_run_id(run)) or not NAME.fullmatch(unit):
+    if not RUN_ID.fullmatch(_run_id(run)) or not NAME.fullmatch(unit):
         raise UserError(f'"{_run_id(run)}/{unit}" cannot be the name of a run\'s unit: this is not a record')
     folder = project.scratch / "runs" / _run_id(run) / unit
     logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime) if folder.is_dir() else []

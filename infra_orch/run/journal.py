@@ -6,6 +6,7 @@ a crash or a full disk; that is a fact about the crash, and readers skip it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -50,6 +51,11 @@ class Journal:
             if durable:
                 os.fsync(self._handle)
             self.owes = event != "done" and (self.owes or event == "apply")
+
+    def note(self, event: str, **facts: Any) -> None:
+        """Append one line that nothing depends on; where it cannot be written, it is missing."""
+        with contextlib.suppress(OSError):
+            self.write(event, **facts)
 
     def close(self) -> None:
         """Give the file back."""

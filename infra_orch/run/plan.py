@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -116,13 +117,17 @@ def run_graph(
         return outcome
 
     def guarded(name: str) -> Outcome:
+        began = time.time()
         try:
             return tell(work(name))
         except Exception as error:  # noqa: BLE001 - a defect met at one node must not lose what becomes of the others
             where = "".join(traceback.format_exception(error))
             failure = Failure(f"a defect of infra-orch: {type(error).__name__}: {error}", where, kind="defect")
             return tell(Outcome(name, Status.FAILED, failure=failure, is_task=name not in selection.units))
+        finally:
+            context.journal.note("node", node=name, phase=phase, began=began, after=sorted(walked.upstream[name]))
 
+    context.journal.note("phase", phase=phase, workers=selection.pace.workers)
     pool: ThreadExecutor[Outcome] = ThreadExecutor(selection.pace.workers)
     with context.progress.phase(phase, walked.upstream), contextlib.closing(pool):
         outcomes = walk(

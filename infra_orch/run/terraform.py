@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -109,8 +110,11 @@ def invoke(context: RunContext, command: UnitCommand) -> Invocation:
     begin = _size(log)
     environment = command.settled(context)
     argv, cwd = command.argv, command.cwd
+    began = time.time()
     with served(context, node, step, argv, cwd, environment, changes_world=command.changes_world) as providers:
+        ready = time.time()
         returncode = _run(context, command, {**environment, **providers.environment}, providers)
+    context.journal.note("step", node=node, step=step, began=began, providers=ready - began)
     if command.changes_world:
         # A step without this line counts as one that nobody knows the end of, which is the safe side.
         with contextlib.suppress(OSError):
@@ -155,8 +159,7 @@ def _run(context: RunContext, command: UnitCommand, environment: Mapping[str, st
 
 def _note_start(context: RunContext, node: str, step: str, pid: int) -> None:
     """Whoever finds this run dead wants to know what of it still runs."""
-    with contextlib.suppress(OSError):
-        context.journal.write("start", node=node, step=step, pid=pid, born=birth(pid))
+    context.journal.note("start", node=node, step=step, pid=pid, born=birth(pid))
 
 
 def printed(context: RunContext, node: str, step: str, argv: Sequence[str], cwd: Path) -> bytes:

@@ -1,0 +1,39 @@
+"""`infra-orch timings RUN`: where the time of a run went."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from infra_orch.commands.finding import find_run
+from infra_orch.console import Console
+from infra_orch.errors import UserError
+from infra_orch.files import write_atomically
+from infra_orch.project import Project
+from infra_orch.report.timings import timing_lines, timings_json, trace_text
+from infra_orch.run.journal import NAME as JOURNAL
+from infra_orch.run.timings import read_timings
+
+
+def timings(project: Project, run: str, console: Console, *, trace: Path | None) -> int:
+    """Print where the time of a run went, or write it as a *trace* for Perfetto.
+
+    Raises UsageError where there is no such run or several, UserError where its journal is not on this machine, or
+    the trace cannot be written.
+    """
+    run_id, _ = find_run(project, run)
+    journal = project.scratch / "runs" / run_id / JOURNAL
+    if not journal.is_file():
+        raise UserError(f"the timings of run {run_id} are not on this machine", hint="they stay where the run was made")
+    found = read_timings(journal)
+    if trace:
+        try:
+            write_atomically(trace, trace_text(found))
+        except OSError as error:
+            raise UserError(f"{trace} cannot be written: {error.strerror}") from error
+        console.note(f"written to {trace}; https://ui.perfetto.dev opens it")
+    if console.json:
+        console.document(json.dumps(timings_json(found), indent=2, ensure_ascii=False))
+    elif not trace:
+        console.result(timing_lines(found, console.style))
+    return 0
