@@ -24,6 +24,7 @@ INIT_AND_PLAN = f'cd "$0" && "$@" init -input=false -no-color >init.log 2>&1 && 
 _REGIONS = ("us-east-1", "us-east-2", "us-west-1", "us-west-2", "eu-west-1")
 _REGIONS += ("eu-west-2", "eu-central-1", "ap-south-1", "ap-southeast-1", "sa-east-1")
 _SAMPLE_SECONDS = 0.2
+_CROWD = 8
 _KIB = 1024
 _MODULE = """\
 terraform {
@@ -154,14 +155,17 @@ def best_parallelism(estate: Estate, choices: Sequence[int]) -> int:
 
 
 @contextlib.contextmanager
-def watched(roots: Sequence[int]) -> Iterator[list[float]]:
-    """Sample, while the context lasts, the memory of everything below this process and *roots*; in MiB."""
+def watched(roots: Sequence[int], emulator: int) -> Iterator[list[float]]:
+    """Sample, while the context lasts, the memory of everything below this process and *roots*; in MiB.
+
+    What the *emulator* takes is neither side's.
+    """
     found: list[float] = []
     done = threading.Event()
 
     def look() -> None:
         while not done.wait(_SAMPLE_SECONDS):
-            found.append(sum(_pss(pid) for pid in _tree({os.getpid(), *roots})) / _KIB)
+            found.append(sum(_pss(pid) for pid in _tree({os.getpid(), *roots}, emulator)) / _KIB)
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -172,12 +176,13 @@ def watched(roots: Sequence[int]) -> Iterator[list[float]]:
         thread.join()
 
 
-def _tree(roots: set[int]) -> set[int]:
-    """Everything that descends from *roots*, without this process and the emulator."""
+def _tree(roots: set[int], without: int) -> set[int]:
+    """Everything that descends from *roots*, but for this process, and *without* with all that descends from it."""
     parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, IndexError):
             parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    parents.pop(without, None)
     found = set(roots)
     while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
         found |= more
@@ -223,6 +228,7 @@ def compare(
         calls = forwarding.measure(work, folder, env)
         rows = _plans(small, best, rounds, f"{small.units} units")
         rows += _applies(small, best, rounds)
+        rows += _crowded(small)
         rows += _single(folder / "single", engine, env, moto, rounds)
         for size, configurations in [(size, 1) for size in sizes if size != small.units] + [
             (max(sizes), len(_REGIONS))
@@ -270,7 +276,7 @@ def _median(values: Sequence[_Measured]) -> _Measured:
 @contextlib.contextmanager
 def _measuring(estate: Estate, into: list[_Measured], roots: Sequence[int] = ()) -> Iterator[None]:
     before, began = processor_seconds(estate.moto), time.perf_counter()
-    with watched(roots) as memory:
+    with watched(roots, estate.moto) as memory:
         yield
         wall = time.perf_counter() - began
     into.append(_Measured(wall, max(memory, default=0.0), processor_seconds(estate.moto) - before))
@@ -297,6 +303,18 @@ def _plans(estate: Estate, best: int, rounds: int, what: str) -> list[list[str]]
         _row(f"{what}: plan and show, a gateway for the run", theirs, run_mode),
         _row(f"{what}: plan and show, a gateway that was warm", theirs, warm),
     ]
+
+
+def _crowded(estate: Estate) -> list[list[str]]:
+    """Both sides with as many units at once as larger machines have: what that takes of memory."""
+    theirs: list[_Measured] = []
+    ours: list[_Measured] = []
+    estate.forget()
+    with _measuring(estate, theirs):
+        estate.bare(PLAN, workers=_CROWD)
+    with _measuring(estate, ours):
+        estate.us("plan", "bench", workers=_CROWD)
+    return [_row(f"{estate.units} units: plan and show, {_CROWD} at once on both sides", theirs, ours)]
 
 
 def _applies(estate: Estate, best: int, rounds: int) -> list[list[str]]:

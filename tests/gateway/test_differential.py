@@ -253,9 +253,7 @@ CASES = {
         ONE + 'resource "echo_thing" "this" {\n  kind = "old"\n}\n',
         small=False,
     ),
-    "provider of another name": Case(
-        BEGUN.replace('"one"', '"other"'), BEGUN, errors=("Mixed up", "Mixed up", "Mixed up"), small=False
-    ),
+    "provider of another name": Case(RELIC.replace('"one"', '"other"'), RELIC, errors=("Mixed up",), small=False),
     "provider without a name": Case(
         HEAD + 'provider "echo" {}\nresource "echo_thing" "this" {}\n',
         errors=("Missing required argument",),

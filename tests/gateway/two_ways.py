@@ -28,10 +28,10 @@ from infra_orch.run.serving import served, wants_more
 ECHO = "example.com/acme/echo"
 WHOLE = os.environ.get("DIFFERENTIAL") == "whole"
 _DRAWN = re.compile(
-    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=RequestID: )\w+|\b[0-9a-f]{8}\b(?!-)|(?<=127.0.0.1:)\d+",
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=RequestID: )\w+|\b[0-9a-f]{8}\b(?!-)|(?<=-)[0-9a-f]{17}\b|(?<=127.0.0.1:)\d+",
     re.IGNORECASE,
 )
-"""UUIDs, the numbers of requests, the keys of deposed objects, and the ports of emulators."""
+"""UUIDs, the numbers of requests, the keys of deposed objects, the ids of AWS, and the ports of emulators."""
 _PLAN = "plan.tfplan"
 _PASSING = frozenset({"timestamp", "@timestamp", "@message", "elapsed_seconds", "serial"})
 """What two runs of one command need not have in common. A message repeats what its other fields say, and for how long;
