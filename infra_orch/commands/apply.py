@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 from infra_orch.bundle.check import plan_command
 from infra_orch.commands.bundling import Offer, offer_of, preview_offer, take
@@ -57,8 +58,7 @@ def _run(project: Project, stack: str, options: RunOptions, console: Console, ki
         else:
             selection, shown, left_over = preview(project, opened, run, options, console, kind=kind)
         stopped = run.context.supervisor.stopping
-        refused = [o for o in shown.outcomes.values() if o.status is Status.REFUSED]
-        if stopped or refused or not _anything_to_do(shown.outcomes):
+        if stopped or _stands_in_the_way(shown.outcomes, options) or not _anything_to_do(shown.outcomes):
             finish_plan(selection, shown, run, console, left_over)
             return exit_code(shown.outcomes, run)
         if left and left.asked_before(shown, run):
@@ -93,6 +93,13 @@ def _agreed(stack: str, options: RunOptions, console: Console, kind: str, run: S
 
 def _anything_to_do(outcomes: dict[str, Outcome]) -> bool:
     return any(outcome.status.to_do for outcome in outcomes.values())
+
+
+def _stands_in_the_way(outcomes: Mapping[str, Outcome], options: RunOptions) -> bool:
+    """Whether nothing is to be applied of what was planned: a unit was refused, or as many have failed as may."""
+    statuses = [outcome.status for outcome in outcomes.values()]
+    failed = statuses.count(Status.FAILED)
+    return Status.REFUSED in statuses or (options.max_failures is not None and failed >= options.max_failures)
 
 
 def _consent(console: Console, kind: str, stack: str, run: Session) -> bool:

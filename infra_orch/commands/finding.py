@@ -11,12 +11,13 @@ from infra_orch.project import Project
 RUN_ID = re.compile(r"[0-9TZa-f-]{4,}")
 
 
-def find_run(project: Project, run: str) -> tuple[str, Path]:
-    """Return the id of a run, given by it or the beginning of it, and its document or record; `last` is the newest.
+def find_run(project: Project, run: str, *, file: str = "run.json") -> tuple[str, Path]:
+    """Return the id of a run, given by it or the beginning of it, and what is known of it: the *file* in its folder, or
+    its record; `last` is the newest.
 
     Raises UsageError where there is no such run, or several.
     """
-    files = {path.parent.name: path for path in (project.scratch / "runs").glob("*/run.json")}
+    files = {path.parent.name: path for path in (project.scratch / "runs").glob(f"*/{file}")}
     for path in project.stacks.glob("**/record/**/runs/*.json"):
         files.setdefault(path.stem, path)
     if run == "last" and files:

@@ -97,6 +97,7 @@ def standing_in(run_id: str, run: Session, console: Console) -> Iterator[StandIn
     intent = read_intent(dead.folder, context.stack.folder)
     gone = intent is not None and context.sandbox is not None and intent.emulator != context.sandbox.url
     with contextlib.closing(Journal(dead.folder / JOURNAL)) as journal:
+        journal.note("recovery", by=context.run_id)
         theirs = replace(context, run_id=run_id, run_folder=dead.folder, journal=journal)
         if intent is None or dead.done or gone:
             if gone:

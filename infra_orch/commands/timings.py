@@ -21,9 +21,8 @@ def timings(project: Project, run: str, console: Console, *, trace: Path | None)
     Raises UsageError where there is no such run or several, UserError where its journal is not on this machine, or
     the trace cannot be written.
     """
-    run_id, _ = find_run(project, run)
-    journal = project.scratch / "runs" / run_id / JOURNAL
-    if not journal.is_file():
+    run_id, journal = find_run(project, run, file=JOURNAL)
+    if journal.name != JOURNAL:
         raise UserError(f"the timings of run {run_id} are not on this machine", hint="they stay where the run was made")
     found = read_timings(journal)
     if trace:

@@ -80,6 +80,7 @@ class Door:
         self._folder = folder
         self._servers: list[asyncio.AbstractServer] = []
         self._used: list[Process] = []
+        self._expected: list[Place] = []
         self._sessions: set[Session] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -107,9 +108,11 @@ class Door:
         protocol = self._schemas.protocol(package) if self._asked.only_schemas else None
         terms = self._terms(package)
         if protocol is None:
+            place = terms.shared or terms.place
             if self._asked.kind:
-                self._pool.expect(terms.shared or terms.place, self._asked.kind)
-            process = await self._pool.unconfigured(terms.shared or terms.place, self)
+                self._pool.expect(place, self._asked.kind)
+                self._expected.append(place)
+            process = await self._pool.unconfigured(place, self)
             self._used.append(process)
             protocol = process.provider.protocol
         path = self._folder / f"{len(self._servers)}"
@@ -131,6 +134,9 @@ class Door:
         for process in self._used:
             self._pool.leave(process, self)
         self._used.clear()
+        for place in self._expected:
+            self._pool.forget(place)
+        self._expected.clear()
         with contextlib.suppress(OSError):
             for path in self._folder.iterdir():
                 path.unlink()

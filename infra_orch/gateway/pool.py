@@ -111,6 +111,7 @@ class Pool:
         self._limits = limits
         self._known: dict[Key, asyncio.Future[Process]] = {}
         self._spares: dict[Place, asyncio.Future[Process]] = {}
+        self._expecting: Counter[Place] = Counter()
         self._awaited: Counter[Key | None] = Counter()
         self._processes: set[Process] = set()
         self._answers: dict[object, asyncio.Future[Answer]] = {}
@@ -133,12 +134,27 @@ class Pool:
         return await self._process((place, configure), user)
 
     def expect(self, place: Place, kind: str) -> None:
-        """A command of this *kind* will have a process configured: the first one's is started before it asks."""
+        """A command of this *kind* will have a process configured: the first one's is started before it asks.
+
+        forget() is to be called when the command is over.
+        """
+        self._expecting[place] += 1
         known = any(where == place and configure and configure.kind == kind for where, configure in self._known)
         if not known and place not in self._spares:
             spare = self._spares[place] = asyncio.ensure_future(self._begin(place, None))
             # Whoever needs it starts another one, and is told where that fails, too.
             spare.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def forget(self, place: Place) -> None:
+        """A command that expect() was told of is over. What was started for the last one and not needed is ended."""
+        self._expecting[place] -= 1
+        if self._expecting[place]:
+            return
+        del self._expecting[place]
+        if spare := self._spares.pop(place, None):
+            spare.cancel()
+            if process := _result(spare):
+                self.retire(process)
 
     async def pure(self, place: Place, method: str, headers: Headers, body: bytes, tally: Tally) -> Answer:
         """The answer to a call that depends on nothing but the program, the environment and the request.
@@ -174,7 +190,7 @@ class Pool:
         """Give a process to nobody any more."""
         process.retired = True
         for key, known in list(self._known.items()):
-            if known.done() and not known.cancelled() and not known.exception() and known.result() is process:
+            if _result(known) is process:
                 del self._known[key]
         if not process.users:
             self._end(process)
@@ -191,8 +207,9 @@ class Pool:
 
     def trim(self) -> None:
         """End processes that nobody uses, the least recently used first, until what is left is within the limits."""
+        waiting = set(filter(None, map(_result, self._spares.values())))
         free = (p for p in self.processes if not p.users and not p.retired and not self._awaited[p.key])
-        idle = sorted(free, key=lambda process: process.used)
+        idle = sorted((p for p in free if p not in waiting), key=lambda process: process.used)
         memory = sum(process.memory for process in self.processes) if idle else 0
         while idle and (len(idle) > self._limits.idle or memory > self._limits.memory):
             process = idle.pop(0)
@@ -227,11 +244,11 @@ class Pool:
                 self._awaited += Counter()  # which leaves out what is nobody's any more
                 if not self._awaited[key] and not known.done():
                     # A provider that hangs while it is configured is not to keep those waiting who try again.
-                    del self._known[key]
+                    _forget(self._known, key, known)
                     known.cancel()
             if process.provider.reachable and (not process.retired or (mine and not process.users)):
                 break
-            self._known.pop(key, None)
+            _forget(self._known, key, known)
             if mine:
                 raise calls.LostError(process.provider)
             self.retire(process)
@@ -292,9 +309,20 @@ class Pool:
         task.add_done_callback(self._tasks.discard)
 
 
+def _result(future: asyncio.Future[Process]) -> Process | None:
+    """The process that was started; None where it is not there yet, or could not be."""
+    return None if not future.done() or future.cancelled() or future.exception() else future.result()
+
+
 def _forget_failed(known: dict[Any, Any], key: object, done: asyncio.Future[Any]) -> None:
     """Whoever asks next is to try anew."""
-    if (done.cancelled() or done.exception()) and known.get(key) is done:
+    if done.cancelled() or done.exception():
+        _forget(known, key, done)
+
+
+def _forget(known: dict[Any, Any], key: object, future: asyncio.Future[Any]) -> None:
+    """Somebody else may have taken the place of *future* meanwhile."""
+    if known.get(key) is future:
         del known[key]
 
 

@@ -167,9 +167,11 @@ async def start(package: Package, environment: Mapping[str, str], cwd: Path, soc
             start_new_session=True,
             limit=_LINE,
         )
-    except OSError as error:
+    except BaseException as error:
         os.close(held)
-        raise UnfitError(f"it cannot be started: {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise UnfitError(f"it cannot be started: {error.strerror}") from error
+        raise
     finally:
         os.close(lifeline)
     provider = Provider(package, process, held)

@@ -13,6 +13,7 @@ SCHEMA = 1
 SCHEMA_ID = "urn:infra-orch:schema:timings:1"
 _COLUMNS = ("queue", "init", "providers", "plan", "show", "apply", "other")
 _MOST_ROWS = 30
+_ENDS = 4
 _MICROSECONDS = 1_000_000
 _WIDTH = 10
 
@@ -36,8 +37,15 @@ def timing_lines(timings: Timings, style: Style) -> Iterator[str]:
     if len(rows) > _MOST_ROWS:
         yield style(f"  … {len(rows) - _MOST_ROWS} more took less; --json has all", "dim")
     for phase in timings.phases:
-        path = " → ".join(f"{node.name} {_seconds(node.seconds)}" for node in phase.critical)
-        yield f"* {phase.name} waited for: {path}"
+        yield f"* {phase.name} waited for: {' → '.join(_path(phase.critical))}"
+
+
+def _path(nodes: Sequence[Node]) -> list[str]:
+    """The nodes of a critical path; of a long one the beginning and the end."""
+    named = [f"{node.name} {_seconds(node.seconds)}" for node in nodes]
+    if len(named) <= 2 * _ENDS + 1:
+        return named
+    return [*named[:_ENDS], f"{len(named) - 2 * _ENDS} more", *named[-_ENDS:]]
 
 
 def timings_json(timings: Timings) -> dict[str, Any]:
@@ -87,8 +95,14 @@ def trace_json(timings: Timings) -> dict[str, Any]:
         events += _step_slices(step, timings.began, rows + row, node=step.node)
     used = sorted({event["tid"] for event in events} - {0})
     events += [
-        {"ph": "M", "name": "thread_name", "pid": 1, "tid": row, "args": {"name": f"worker {number}"}}
-        for number, row in enumerate(used, 1)
+        {
+            "ph": "M",
+            "name": "thread_name",
+            "pid": 1,
+            "tid": row,
+            "args": {"name": f"worker {row}" if row < rows else "outside of phases"},
+        }
+        for row in used
     ]
     return {"traceEvents": events, "displayTimeUnit": "ms"}
 

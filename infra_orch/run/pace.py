@@ -67,7 +67,7 @@ def _seconds_left(graph: Graph, seconds: Mapping[str, float]) -> dict[str, float
     do on average.
     """
     known = [seconds[node] for node in graph.upstream if node in seconds]
-    usual = sum(known) / len(known) if known else 0.0
+    usual = sum(known) / len(known) if known else 1.0
     left: dict[str, float] = {}
     for node in reversed(list(graph.order())):
         left[node] = seconds.get(node, usual) + max((left[after] for after in graph.downstream[node]), default=0.0)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from infra_orch.errors import UserError
 from infra_orch.run.journal import read_journal
 
-_AT_ONCE = 0.05
-"""Seconds: whoever begins so soon after something ended had waited for that."""
+_AT_ONCE = 0.02
+"""Seconds: who begins so soon after something ended had waited for that."""
+_TOGETHER = 0.005
+"""Seconds that a line in the journal may be late."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,15 @@ def read_timings(path: Path) -> Timings:
 
 
 def _read(entries: Sequence[Mapping[str, Any]]) -> Timings:
+    # What comes after it is the work of who found the run dead.
+    entries = list(takewhile(lambda entry: entry["event"] != "recovery", entries))
     run = next(entry for entry in entries if entry["event"] == "run")
     steps = [_step(entry) for entry in entries if entry["event"] == "step"]
     begins = [entry for entry in entries if entry["event"] == "phase"]
+    if not begins:
+        raise ValueError("no phase")
     ends = [*(float(entry["at"]) for entry in begins[1:]), float("inf")]
-    phases = [_phase(begin, end, entries, steps) for begin, end in zip(begins, ends, strict=True)]
+    phases = [_phase(begin, end, entries, steps) for begin, end in zip(begins, ends, strict=False)]
     within = {step for phase in phases for node in phase.nodes for step in node.steps}
     return Timings(
         run=str(run["run"]),
@@ -153,9 +160,13 @@ def _critical(spans: Mapping[str, tuple[float, float]], after: Mapping[str, Sequ
     while node is not None:
         found.add(node)
         began = spans[node][0]
-        while by_end and (by_end[-1] in found or spans[by_end[-1]][1] > began + _AT_ONCE):
+        while by_end and (by_end[-1] in found or spans[by_end[-1]][1] > began + _TOGETHER):
             by_end.pop()
-        before = [*(first for first in after[node] if first in spans), *by_end[-1:]]
-        just = [name for name in before if name not in found and spans[name][1] >= began - _AT_ONCE]
-        node = next(iter(just), None)
+        needed = sorted((first for first in after[node] if first in spans), key=lambda name: -spans[name][1])
+        just = (
+            name
+            for name in (*needed[:1], *by_end[-1:])
+            if name not in found and spans[name][0] < began and spans[name][1] >= began - _AT_ONCE
+        )
+        node = next(just, None)
     return found

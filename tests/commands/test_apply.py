@@ -355,6 +355,15 @@ def test_after_a_failure_nothing_more_is_begun_where_that_is_wanted(failing: Des
     assert "later.tfstate" not in states(failing)
 
 
+def test_nothing_is_applied_of_a_plan_in_which_as_many_have_failed_as_may(failing: Desk) -> None:
+    failing.write({"modules/failing/main.tf": 'output "id" {\n  value = file("nowhere")\n}\n'})
+    result = failing.run("apply", "dev", "--auto-approve", "--json", "--fail-fast")
+    doc = document(result.out)
+    assert (result.code, doc["command"]) == (1, "apply")
+    assert "applied" not in statuses(doc).values()
+    assert states(failing) == []
+
+
 def test_what_a_failed_apply_made_is_recorded(failing: Desk) -> None:
     failing.run("apply", "dev", "--auto-approve")
     record = json.loads(failing.git("show", "HEAD:stacks/dev/record/failing.json"))

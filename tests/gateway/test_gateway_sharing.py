@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,26 @@ def test_the_process_that_the_first_command_of_a_kind_configures_is_started_befo
     east, west = run.pids("call", "ConfigureProvider")
     assert set(started[:2]) > {east}
     assert started[2:] == [west]
+
+
+def test_a_process_that_was_started_early_and_not_needed_ends_with_the_command(run: Run) -> None:
+    with run.command(kind="plan") as command:
+        until(lambda: len(run.pids("started")) == 2, "the second process")
+        command.connect()
+        base, spare = run.pids("started")
+        assert all(map(lives, (base, spare)))
+    until(lambda: not all(map(lives, (base, spare))), "the end of what nobody needed")
+    with run.command("b", kind="plan"):
+        until(lambda: len(run.pids("started")) == 3, "another one for the next command")
+
+
+def test_more_processes_are_started_early_than_may_be_kept_unused(tmp_path: Path, installed: Path) -> None:
+    with running(tmp_path, installed, idle=1, shared=()) as run, contextlib.ExitStack() as stack:
+        commands = [stack.enter_context(run.command(name, kind="plan")) for name in ("a", "b", "c")]
+        until(lambda: len(run.pids("started")) == 6, "two processes each")
+        for command in commands:
+            command.connect(b"east").call("ReadResource", b"x")
+        assert len(run.pids("started")) == 6
 
 
 def test_a_process_that_was_started_early_and_ended_is_missed_by_nobody(run: Run) -> None:

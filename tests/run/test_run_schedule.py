@@ -172,10 +172,18 @@ def test_what_takes_longest_with_all_that_waits_for_it_comes_first() -> None:
     assert [node for event, node in watch.events if event == "begin"] == ["first", "b", "last", "c", "unknown", "a"]
 
 
+def test_where_nothing_is_known_of_durations_the_longest_chain_comes_first() -> None:
+    graph = Graph.of(["a", "b", "c", "z"], [("z", "c")])
+    watch = Watch(dict.fromkeys(graph.upstream, Status.APPLIED))
+    run(graph, watch.work, 1)
+    assert [node for event, node in watch.events if event == "begin"] == ["z", "a", "b", "c"]
+
+
 def test_once_as_many_have_failed_as_may_nothing_more_begins_and_each_node_says_why() -> None:
     graph = Graph.of(["a", "b", "c", "d", "e"], [("d", "e")])
     endings = {"a": Status.FAILED, "b": Status.APPLIED, "c": Status.FAILED}
-    outcomes = run(graph, lambda node: Outcome(node, endings[node]), 1, max_failures=2)
+    seconds = {"a": 9.0, "b": 8.0, "c": 7.0, "d": 1.0, "e": 1.0}
+    outcomes = run(graph, lambda node: Outcome(node, endings[node]), 1, max_failures=2, seconds=seconds)
     told = {node: outcome.failure.summary for node, outcome in outcomes.items() if outcome.failure}
     assert [outcomes[node].status for node in "abc"] == [Status.FAILED, Status.APPLIED, Status.FAILED]
     assert told == {"d": "not begun: a, c failed", "e": "not begun: a, c failed"}

@@ -84,6 +84,28 @@ def test_whatever_a_journal_says_slices_of_a_trace_lie_within_each_other_or_apar
         assert all(before[1] <= then[0] + 1 for before, then in pairwise(ordered))
 
 
+def test_what_was_done_about_a_run_that_died_is_none_of_its_time(tmp_path: Path) -> None:
+    found = timings(tmp_path, {"a": (0.0, 4.0)}, {})
+    with (tmp_path / "journal.jsonl").open("a") as journal:
+        for entry in ({"event": "recovery", "at": 900.0}, {"event": "done", "at": 901.0}):
+            journal.write(json.dumps({"schema": 1, **entry}) + "\n")
+    assert read_timings(tmp_path / "journal.jsonl") == found
+
+
+def test_of_many_that_were_waited_for_the_first_and_the_last_are_named(tmp_path: Path) -> None:
+    nodes = {f"n{number:02}": (float(number), number + 1.0) for number in range(40)}
+    found = timings(tmp_path, nodes, {})
+    assert len(critical(found)) == 40
+    *_, path = timing_lines(found, Style())
+    assert path.startswith("* plan waited for: n00 1.0 s → n01 1.0 s → ")
+    assert " → 32 more → n36 1.0 s → " in path
+
+
+def test_who_is_done_in_no_time_at_the_same_moment_as_others_had_waited_for_none_of_them(tmp_path: Path) -> None:
+    nodes = {f"n{number:02}": (0.001 * number, 0.001 * number + 0.02) for number in range(30)}
+    assert len(critical(timings(tmp_path, nodes, {}))) < 5
+
+
 def test_a_journal_of_an_older_version_has_no_timings_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_text('{"schema": 1, "event": "phase", "at": 1.0}\n')
