@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-NAMES = ("stack", "run-record", "unit-record", "run-document", "graph", "plan-bundle", "timings")
+NAMES = ("stack", "run-record", "unit-record", "run-document", "graph", "plan-bundle", "timings", "fingerprint")
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -126,6 +126,7 @@ def test_runs_and_their_records_are_as_their_schemas_say(busy) -> None:
     units += [path.read_text() for path in record.glob("*.json")]
     for run in (json.loads(text)["run_id"] for text in outputs):
         check("timings", json.loads(busy.run("timings", run, "--json").out))
+    check("fingerprint", json.loads(busy.run("explain", "dev", "net", "--json").out))
     documents = [json.loads(text) for text in outputs]
     for document in documents:
         check("run-document", document)

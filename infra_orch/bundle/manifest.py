@@ -12,6 +12,7 @@ from infra_orch.errors import RefusedError
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.project import NAME
 from infra_orch.run.outcome import Failure, Status
+from infra_orch.run.state import StateVersion
 from infra_orch.run.unit import PLAN_FILE, PLAN_JSON
 
 SCHEMA = 1
@@ -28,17 +29,6 @@ lock file that the plan was made with: Terraform applies a plan with that one on
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Kind = Literal["apply", "destroy"]
-
-
-@dataclass(frozen=True)
-class StateVersion:
-    """Which state a plan was made on: Terraform's lineage ("": there was none) and serial."""
-
-    lineage: str
-    serial: int
-
-    def __str__(self) -> str:
-        return f"serial {self.serial} of {self.lineage[:8]}" if self.lineage else "no state"
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from infra_orch.bundle.reads import read_outside
 from infra_orch.errors import UserError
-from infra_orch.module.files import LOCK_FILE, module_files
+from infra_orch.fingerprint.sources import Sources
+from infra_orch.module.files import LOCK_FILE
 from infra_orch.render.index import RenderedStack, digest, to_json
 from infra_orch.run.plan import Preview, Selection
 from infra_orch.run.prepare import UnitWork
@@ -41,11 +41,14 @@ def sources_of(stack: RenderedStack, modules: Iterable[str]) -> dict[str, str]:
     Raises UserError where a file cannot be read.
     """
     folder, project = stack.folder, stack.folder.project
-    paths = [folder.spec] if folder.spec.is_file() else []
-    folders = sorted({project.root / module for module in modules})
-    of_modules = list(module_files([path for path in folders if path.is_dir()], project.cache / "modules"))
-    paths += [*of_modules, *read_outside(of_modules, root=project.root)]
-    return {Path(os.path.relpath(path, project.root)).as_posix(): file_digest(path) for path in paths}
+    sources = Sources(project)
+    found = {project.shown(folder.spec): file_digest(folder.spec)} if folder.spec.is_file() else {}
+    try:
+        for module in sorted(set(modules)):
+            found |= sources.of_module(module).files
+    except OSError as error:
+        raise UserError(f"{error.filename}, which a plan rests on, cannot be read: {error.strerror}") from error
+    return found
 
 
 def file_digest(path: Path) -> str:

@@ -12,17 +12,15 @@ import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-from infra_orch.bundle.manifest import StateVersion
 from infra_orch.errors import UnavailableError, UserError
 from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Outcome, Status
 from infra_orch.run.prepare import UnitWork
 from infra_orch.run.rename import pull_state, state_is_elsewhere
+from infra_orch.run.state import StateVersion
 from infra_orch.run.terraform import StepError
 
-NO_STATE = StateVersion("", 0)
 _STATE_IN_PLAN = "tfstate"
 """The member of a plan file that Terraform compares with the state when it applies it (tried with 1.11)."""
 
@@ -34,7 +32,7 @@ def planned_on(plan: Path) -> StateVersion:
     """
     try:
         with zipfile.ZipFile(plan) as archive:
-            return _version(json.loads(archive.read(_STATE_IN_PLAN)))
+            return StateVersion.of(json.loads(archive.read(_STATE_IN_PLAN)))
     except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError) as error:
         raise UserError(
             f"{plan.parent.name} cannot be bundled: its plan file does not say which state it was made on: {error}",
@@ -51,7 +49,7 @@ def current_state(work: UnitWork, context: RunContext) -> tuple[StateVersion, bo
     try:
         former = state_is_elsewhere(work, context)
         state = pull_state(work, context, former=former)
-        return (_version(state) if state else NO_STATE), former
+        return StateVersion.of(state), former
     except StepError as error:
         failure = error.failure
         raise UnavailableError(
@@ -75,7 +73,3 @@ def current_states(
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="infra-orch-state")
     with context.progress.phase("read", list(units)), pool:
         return dict(zip(units, pool.map(read, units), strict=True))
-
-
-def _version(state: Mapping[str, Any]) -> StateVersion:
-    return StateVersion(str(state["lineage"]), int(state["serial"]))

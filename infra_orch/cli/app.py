@@ -129,6 +129,7 @@ for command, example in (
     (reading.validate, "infra-orch validate prod"),
     (reading.render, "infra-orch render prod --check"),
     (reading.graph, "infra-orch graph prod --format mermaid"),
+    (reading.explain, "infra-orch explain prod web"),
     (reading.output, "infra-orch output prod network vpc_id"),
     (reading.history, "infra-orch history prod"),
     (reading.show, "infra-orch show last network"),

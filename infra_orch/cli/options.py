@@ -133,6 +133,14 @@ MaxFailures = Annotated[
 Timings = Annotated[
     bool, typer.Option("--timings", help="Say in the end where the time went.", envvar="INFRA_ORCH_TIMINGS")
 ]
+ChangedOnly = Annotated[
+    bool,
+    typer.Option(
+        "--changed-only",
+        help="Skip units of which nothing has changed since their last apply; drift is not looked for.",
+        envvar="INFRA_ORCH_CHANGED_ONLY",
+    ),
+]
 NoGateway = Annotated[
     bool,
     typer.Option(

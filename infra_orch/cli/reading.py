@@ -49,6 +49,22 @@ def graph(
     return command(project_here(), stack, Console(), form=format)
 
 
+def explain(
+    stack: o.Stack,
+    unit: Annotated[str, typer.Argument(metavar="UNIT", help="The unit.", autocompletion=completion.units)],
+    json: o.Json = False,
+    sandbox: o.Sandbox = False,
+    from_rendered: o.FromRendered = False,
+    engine: o.Engine = None,
+) -> int:
+    """Show what the plan of a unit depends on, and what of it has changed since its last apply."""
+    from infra_orch.commands.explain import explain as command
+    from infra_orch.commands.options import RunOptions
+
+    options = RunOptions(json=json, sandbox=sandbox, from_rendered=from_rendered)
+    return command(project_here(engine=engine), stack, unit, options, Console(json=json))
+
+
 def output(
     stack: o.Stack,
     unit: Annotated[

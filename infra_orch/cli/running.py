@@ -32,6 +32,7 @@ def plan(
     fail_fast: o.FailFast = False,
     max_failures: o.MaxFailures = None,
     timings: o.Timings = False,
+    changed_only: o.ChangedOnly = False,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
     detailed_exitcode: Annotated[
@@ -47,8 +48,9 @@ def plan(
     options = _options(
         unit,
         tag,
-        max_failures=1 if fail_fast else max_failures,
+        max_failures=max_failures or (1 if fail_fast else None),
         timings=timings,
+        changed_only=changed_only,
         with_upstream=with_upstream,
         with_downstream=with_downstream,
         json=json,
@@ -93,6 +95,7 @@ def apply(
     fail_fast: o.FailFast = False,
     max_failures: o.MaxFailures = None,
     timings: o.Timings = False,
+    changed_only: o.ChangedOnly = False,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
 ) -> int:
@@ -103,8 +106,9 @@ def apply(
     options = _options(
         unit,
         tag,
-        max_failures=1 if fail_fast else max_failures,
+        max_failures=max_failures or (1 if fail_fast else None),
         timings=timings,
+        changed_only=changed_only,
         with_upstream=with_upstream,
         with_downstream=with_downstream,
         json=json,
@@ -146,7 +150,7 @@ def destroy(
     options = _options(
         unit,
         tag,
-        max_failures=1 if fail_fast else max_failures,
+        max_failures=max_failures or (1 if fail_fast else None),
         timings=timings,
         with_upstream=False,
         with_downstream=with_downstream,

@@ -9,7 +9,7 @@ from infra_orch.commands.opening import Opened
 from infra_orch.engine.aws_credentials import CredentialsError
 from infra_orch.engine.backend import read_backend
 from infra_orch.engine.engine import Engine
-from infra_orch.engine.s3_backend import check_bucket
+from infra_orch.engine.s3_backend import arguments_by, check_bucket
 from infra_orch.errors import UnavailableError
 from infra_orch.run.credentials import Wallet
 from infra_orch.spec.credentials import Identity
@@ -39,14 +39,6 @@ def check_backends(opened: Opened, engine: Engine, wallet: Wallet, names: Collec
         buckets.setdefault((repr(sorted(place.items(), key=lambda item: item[0])), identity), arguments)
     for (_, identity), arguments in buckets.items():
         try:
-            check_bucket({**_by(identity, wallet), **arguments})
+            check_bucket(arguments_by(wallet.keys(identity) if identity else None, arguments))
         except CredentialsError:
             continue  # a failure of those units alone, which they tell of
-
-
-def _by(identity: Identity | None, wallet: Wallet) -> Mapping[str, Any]:
-    """Whose credentials ask, as arguments of the backend; what these say themselves goes before it."""
-    if identity is None:
-        return {}
-    keys = wallet.keys(identity)
-    return {"access_key": keys.access_key, "secret_key": keys.secret_key, "token": keys.token}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from infra_orch.bundle.reads import read_outside
 from infra_orch.commands.committed import Differs, differences
 from infra_orch.commands.planted import refuse_planted
 from infra_orch.console import Console
@@ -13,6 +12,7 @@ from infra_orch.errors import RefusedError, UserError, Where
 from infra_orch.git.repository import find_repository
 from infra_orch.guard.check import check_rendered, guarded
 from infra_orch.module.files import NOT_PART, module_folders
+from infra_orch.module.reads import read_outside
 from infra_orch.project import Project, StackFolder
 from infra_orch.record.leftover import units_to_keep
 from infra_orch.record.store import records_of

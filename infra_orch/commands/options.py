@@ -29,3 +29,4 @@ class RunOptions:
     resume: str | None = None
     max_failures: int | None = None
     timings: bool = False
+    changed_only: bool = False

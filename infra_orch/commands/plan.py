@@ -9,6 +9,7 @@ from infra_orch.commands.options import RunOptions
 from infra_orch.commands.previewing import preview
 from infra_orch.commands.recovering import session_after_the_dead
 from infra_orch.console import Console
+from infra_orch.errors import UsageError
 from infra_orch.project import Project
 from infra_orch.report.progress import progress_for
 
@@ -16,6 +17,10 @@ from infra_orch.report.progress import progress_for
 def plan(project: Project, stack: str, options: RunOptions, console: Console) -> int:
     """Plan a stack, show it, and write the bundle that --out asks for. Returns the exit code."""
     writer = writer_for(options)
+    if writer and options.changed_only:
+        raise UsageError(
+            "--changed-only leaves plans out, and --out writes a bundle of them all", hint="give one of the two"
+        )
     opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
     writer = begun(writer, opened)
     with (

@@ -12,6 +12,7 @@ from infra_orch.commands.session import Session
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError
 from infra_orch.project import Project
+from infra_orch.record.applied import applied_units
 from infra_orch.record.leftover import LeftOver, bring_back, names_left_over
 from infra_orch.report.terminal import plan_lines, plan_summary
 from infra_orch.run.outcome import Status
@@ -37,7 +38,7 @@ def preview(
     if not selection.units:
         console.warn(f"{opened.rendered.name} has no units to work on")
     try:
-        shown = plan(selection, run.context)
+        shown = plan(selection, run.context, applied_units(records) if options.changed_only else {})
         show_preview(selection, shown, run, options, console, kind=kind)
     except BaseException:
         forget(selection, run.context)

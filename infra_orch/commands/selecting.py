@@ -97,6 +97,16 @@ def _of_destroys(rendered: RenderedStack) -> frozenset[str]:
     return frozenset(name for name, task in rendered.tasks.items() if task.on == "destroy")
 
 
+def refuse_unknown(opened: Opened, unit: str) -> None:
+    """Refuse a name that no unit has, with the nearest that one has. Raises UsageError."""
+    units = opened.rendered.units
+    if unit not in units:
+        raise UsageError(
+            f'no unit of {opened.rendered.name} is called "{unit}"',
+            hint=nearest(unit, units) or f"units: {', '.join(units) or 'none'}",
+        )
+
+
 def select(opened: Opened, wanted: Wanted, kind: str, pace: Pace, *, left_over: Iterable[LeftOver] = ()) -> Selection:
     """Return what a run of *kind* works on. *left_over* are units that left the spec and are to be destroyed in it.
 

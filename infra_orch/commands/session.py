@@ -26,7 +26,9 @@ from infra_orch.engine.engine import Engine, find_engine
 from infra_orch.engine.environment import Environment, terraform_environment
 from infra_orch.engine.mirror import find_mirrors
 from infra_orch.engine.providers import ProviderCache, provider_cache_folder
+from infra_orch.errors import UserError
 from infra_orch.files import private_folder
+from infra_orch.fingerprint.sources import Sources
 from infra_orch.git.repository import Repository, find_repository
 from infra_orch.process import Supervisor
 from infra_orch.project import Project
@@ -132,7 +134,7 @@ def session(
     now = datetime.now(UTC)
     # With milliseconds, so that the ids of one machine sort as its runs began.
     run_id = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
-    asked = _Asked(project, opened, command, console, options, run_id)
+    asked = _Asked(project, opened, command, console, options, run_id, reads_only=not locked)
     supervisor = Supervisor(project.settings.patience)
     with contextlib.ExitStack() as stack:
         stack.enter_context(polite_stop(supervisor, console.note))
@@ -151,7 +153,15 @@ def session(
         checkout = _checkout(asked, repository)
         yield Session(context, engine, repository, command, *began, options.sandbox, checkout, held)
         if options.timings:
-            console.note("\n".join(timing_lines(read_timings(journal.path), console.err_style)))
+            _tell_timings(journal.path, console)
+
+
+def _tell_timings(journal: Path, console: Console) -> None:
+    """Say where the time went. Where that cannot be told, the run went as it did."""
+    try:
+        console.note("\n".join(timing_lines(read_timings(journal), console.err_style)))
+    except (UserError, OSError) as error:
+        console.warn(f"where the time went is not known: {error}")
 
 
 @dataclass(frozen=True)
@@ -164,6 +174,7 @@ class _Asked:
     console: Console
     options: RunOptions
     run_id: str
+    reads_only: bool
 
     @property
     def realm(self) -> str:
@@ -206,6 +217,7 @@ def _context(
         journal=journal,
         redactor=redactor,
         wallet=wallet,
+        sources=Sources(project),
         work=private_folder(opened.folder.work(asked.realm)),
         run_folder=run_folder,
         sandbox=emulator,
@@ -228,14 +240,14 @@ def _checkout(asked: _Asked, repository: Repository | None) -> Checkout:
 @contextlib.contextmanager
 def _states(asked: _Asked, engine: Engine, wallet: Wallet) -> Iterator[Sandbox | None]:
     """See to it that the states can be reached: those of the sandbox that is yielded, or the real ones (None)."""
-    opened, options, command, console = asked.opened, asked.options, asked.command, asked.console
+    opened, options, console = asked.opened, asked.options, asked.console
     names = chosen_names(opened, options.wanted)
     if options.sandbox:
-        with emulated(opened, names, options.emulator_url, console, reads_only=command == "output") as sandbox:
+        with emulated(opened, names, options.emulator_url, console, reads_only=asked.reads_only) as sandbox:
             yield sandbox
         return
     check_backends(opened, engine, wallet, names)
-    if command != "output" and any(unit.backend == "local" for unit in opened.rendered.units.values()):
+    if not asked.reads_only and any(unit.backend == "local" for unit in opened.rendered.units.values()):
         private_folder(opened.folder.state, ignored_by_git=True)
     yield None
 

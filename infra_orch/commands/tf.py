@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from infra_orch.commands.opening import open_stack
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.selecting import Wanted, select
+from infra_orch.commands.selecting import Wanted, refuse_unknown, select
 from infra_orch.commands.session import session
 from infra_orch.console import Console
 from infra_orch.engine import command
-from infra_orch.errors import RefusedError, UsageError, UserError, nearest
+from infra_orch.errors import RefusedError, UsageError, UserError
 from infra_orch.process import attach
 from infra_orch.project import Project
-from infra_orch.run.context import RunContext
-from infra_orch.run.outcome import Failure
 from infra_orch.run.pace import Pace
-from infra_orch.run.plan import OutsideOutputs, Selection
-from infra_orch.run.prepare import UnitWork, forget_init, prepare
+from infra_orch.run.plan import known_upstream
+from infra_orch.run.prepare import forget_init, prepare
 from infra_orch.run.progress import Progress
 from infra_orch.run.rename import state_is_elsewhere
 from infra_orch.run.terraform import StepError
 from infra_orch.run.unit import forget_plans
-from infra_orch.run.values import Output, Upstream, upstream_values
 
 # fmt: off
 _READING = frozenset({
@@ -49,17 +46,12 @@ def tf(project: Project, stack: str, unit: str, arguments: Sequence[str], option
     name = next((argument for argument in arguments if not argument.startswith("-")), "")
     _refuse_what_lasts(name, arguments, f"infra-orch tf {stack} {unit}")
     opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
-    if unit not in opened.rendered.units:
-        units = opened.rendered.units
-        raise UsageError(
-            f'no unit of {opened.rendered.name} is called "{unit}"',
-            hint=nearest(unit, units) or f"units: {', '.join(units) or 'none'}",
-        )
+    refuse_unknown(opened, unit)
     wanted = Wanted(units=(unit,))
     with session(project, opened, "tf", console, Progress(), replace(options, wanted=wanted)) as run:
         selection = select(opened, wanted, "tf", Pace(workers=1))
         work = selection.units[unit]
-        upstream = _upstream(selection, work, run.context)
+        upstream = known_upstream(selection, work, run.context)
         if upstream.holds_unknown and name not in _READING:
             raise RefusedError(
                 f"{unit} waits for {', '.join(upstream.unknown)}, so terraform {name} is refused",
@@ -83,17 +75,6 @@ def tf(project: Project, stack: str, unit: str, arguments: Sequence[str], option
             forget_plans(run.context, unit)
             if name == "init":
                 forget_init(run.context, unit)
-
-
-def _upstream(selection: Selection, work: UnitWork, context: RunContext) -> Upstream:
-    outside = OutsideOutputs(selection, context)
-    known: dict[str, Mapping[str, Output]] = {}
-    for name in work.unit.needs:
-        outputs = outside.outputs(name)
-        if isinstance(outputs, Failure):
-            raise UserError(outputs.summary, hint=outputs.hint or outputs.log)
-        known[name] = outputs
-    return upstream_values(work.unit.needs, known)
 
 
 def _changes(name: str, arguments: Sequence[str]) -> bool:

@@ -5,12 +5,13 @@ Terraform takes a tenth of a second of processor time for that, a run over many 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra_orch.engine.s3_backend import read_object
+from infra_orch.engine.aws_credentials import Keys
+from infra_orch.engine.s3_backend import arguments_by, read_object
 from infra_orch.module.blocks import Value, native_blocks
 from infra_orch.module.cache import keep, recall
 from infra_orch.module.masking import BadSyntaxError
@@ -43,15 +44,12 @@ def read_backend(text: str, cache: Path | None) -> Backend:
     return backend
 
 
-def read_stored(
-    backend: Backend, folder: Path, environment: Mapping[str, str], more: Mapping[str, Any]
-) -> bytes | None:
+def read_stored(backend: Backend, folder: Path, keys: Callable[[], Keys | None]) -> bytes | None:
     """Return what *backend* keeps as the state, empty where there is none; None where only Terraform can tell.
 
-    *folder* and *environment* are those that Terraform would run in; *more* are arguments besides the backend's own.
+    *folder* is the one that Terraform would run in; *keys* returns the AWS credentials that it would be given in the
+    place of the environment's. Raises what *keys* raises.
     """
-    if environment.get("TF_WORKSPACE", "default") != "default":
-        return None
     if backend.type == "local" and set(backend.arguments) == {"path"}:
         try:
             return (folder / str(backend.arguments["path"])).read_bytes()
@@ -59,7 +57,7 @@ def read_stored(
             return b""
         except OSError:
             return None
-    return read_object({**more, **backend.arguments}) if backend.type == "s3" else None
+    return read_object(arguments_by(keys(), backend.arguments)) if backend.type == "s3" else None
 
 
 def _items(value: Value) -> list[dict[str, Value]]:

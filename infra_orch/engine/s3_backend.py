@@ -10,9 +10,11 @@ from __future__ import annotations
 import functools
 import json
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any
 
+from infra_orch.engine.aws_credentials import Keys
 from infra_orch.errors import UnavailableError
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 10, 2
@@ -47,6 +49,17 @@ _BAD_CREDENTIALS = {
     "InvalidToken": "the cloud credentials are not valid: AWS does not accept this session token",
     "SignatureDoesNotMatch": "the cloud credentials are not valid: the secret key does not belong to the access key",
 }
+
+
+def arguments_by(keys: Keys | None, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the backend's *arguments* with the credentials that Terraform is given in its environment.
+
+    A profile or keys in the arguments go before those.
+    """
+    if keys is None or not {"profile", "access_key"}.isdisjoint(arguments):
+        return arguments
+    token = {"token": keys.token} if keys.token else {}
+    return {**arguments, "access_key": keys.access_key, "secret_key": keys.secret_key, **token}
 
 
 def check_bucket(arguments: Mapping[str, Any]) -> None:
@@ -138,10 +151,15 @@ def _client(arguments: Mapping[str, Any]) -> Any:
     """What asks S3 as Terraform would with *arguments*; one for all states of a bucket, and for all threads."""
     place = {name: value for name, value in arguments.items() if name != "key"}
     own = tuple(sorted(item for item in os.environ.items() if item[0].startswith(("AWS_", "HOME"))))
-    return _made(json.dumps(place, sort_keys=True), own)
+    with _MAKING:
+        return _made(json.dumps(place, sort_keys=True), own)
 
 
-@functools.lru_cache(maxsize=32)
+_MAKING = threading.Lock()
+"""Making a client takes a tenth of a second: those who want the same one wait for it."""
+
+
+@functools.lru_cache(maxsize=1024)
 def _made(place: str, _environment: tuple[tuple[str, str], ...]) -> Any:
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415

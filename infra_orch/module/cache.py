@@ -17,7 +17,7 @@ from typing import Any
 
 from infra_orch.files import private_folder, write_atomically
 
-SCHEMA = 2
+SCHEMA = 3
 """To be raised with every change of what is kept, or of how files are read."""
 
 

@@ -21,8 +21,8 @@ class Declared:
     """A variable, an output or a module call: its name, its line, and those of its arguments that matter here.
 
     A variable's arguments are `type` (text), `default` (True: there is one), `description`, `nullable`, `sensitive`
-    and `ephemeral`; an output's are the last of these; a call's are `source` (text, None where it is computed) and
-    `providers` (the called module's local name → the caller's).
+    and `ephemeral`; an output's are the last of these; a call's are `source` (text, None where it is computed),
+    `version` and `providers` (the called module's local name → the caller's).
     """
 
     name: str
@@ -142,6 +142,8 @@ def _call(body: Mapping[str, Value]) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if "source" in body:
         arguments["source"] = body["source"] if isinstance(body["source"], str) else None
+    if isinstance(body.get("version"), str):
+        arguments["version"] = str(body["version"])
     if isinstance(body.get("providers"), dict):
         # `aws.replica` in the called module is one more configuration; what `aws` is there, only the plain name says.
         arguments["providers"] = {name: theirs for name, theirs in _passed(body) if "." not in name}

@@ -1,7 +1,8 @@
 """Files that a module reads outside its own folder: `file("${path.module}/../users.json")`.
 
 Only what stands in the text is found: a path that begins with `${path.module}/`. Of one that goes on with another `${`
-all that lies in the folder named until there counts.
+all that lies in the folder named until there counts. Of calls that read any other path it is only known that there are
+some.
 """
 
 from __future__ import annotations
@@ -13,6 +14,24 @@ from pathlib import Path
 from infra_orch.module.files import NOT_PART
 
 _READ = re.compile(r'\$\{\s*path\.module\s*\}(/(?:[^"$\n]|\$(?!\{))*)("|\$\{)')
+
+
+_FUNCTION = re.compile(
+    r"\b(file|filebase64|filebase64sha256|filebase64sha512|fileexists|filemd5|fileset|filesha1|filesha256|filesha512"
+    r"|templatefile)\(\s*"
+)
+"""The functions of Terraform that read the file system (developer.hashicorp.com/terraform/language/functions)."""
+_KNOWN_PLACE = re.compile(r'"\$\{\s*path\.module\s*\}[/"]|path\.module\s*[,)]')
+
+
+def unknown_reads(text: str) -> list[tuple[int, str]]:
+    """Return the calls in a module's file that read a path which does not begin with `${path.module}/`: line, call."""
+    found = []
+    for match in _FUNCTION.finditer(text):
+        if not _KNOWN_PLACE.match(text, match.end()):
+            rest = text[match.end() :].split("\n", 1)[0].split(")", 1)[0]
+            found.append((text.count("\n", 0, match.start()) + 1, f"{match[1]}({rest.strip()})"))
+    return found
 
 
 def read_outside(sources: Iterable[Path], *, root: Path) -> list[Path]:

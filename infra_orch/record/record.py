@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from infra_orch.redact import MASK, Redactor, secret_name
@@ -111,6 +111,8 @@ def unit_record(
         "unfinished": [redactor.text(address) for address in outcome.unfinished],
         "addresses": [] if destroyed else [redactor.text(address) for address in outcome.addresses],
         "providers": dict(sorted(providers.items())),
+        "fingerprint": node.fingerprint.as_json() if node.fingerprint and not destroyed else None,
+        "state": asdict(node.state) if node.state and not destroyed else None,
         "outputs": outputs,
         "error": outcome.failure.summary if outcome.failure else None,
         "duration_s": round(outcome.duration, 2),

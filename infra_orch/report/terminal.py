@@ -29,15 +29,22 @@ _COLOURS = {
     Status.SKIPPED: "dim",
 }
 _NOT_SEEN = (Status.FAILED, Status.REFUSED, Status.BLOCKED, Status.DEFERRED, Status.CANCELLED)
+_SKIPPED = "nothing that their plans depend on has changed since their last apply; drift was not looked for"
 _MOST_ATTRIBUTES = 40
 _EMPTY = ("null", "[]", "{}", '""')
 
 
 def plan_lines(outcomes: Mapping[str, Outcome], style: Style, texts: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Yield a plan: units with changes whole, the unchanged ones in one line. *texts* are Terraform's own, by unit."""
+    """Yield a plan: units with changes whole, all skipped ones in one line, and all unchanged ones in another.
+
+    *texts* are Terraform's own, by unit.
+    """
     bare = False
+    skipped = [name for name, outcome in outcomes.items() if is_skipped_unit(outcome)]
+    unchanged = [name for name, outcome in outcomes.items() if outcome.status is Status.UNCHANGED]
+    folded = {*skipped, *unchanged}
     for name, outcome in outcomes.items():
-        if outcome.status is Status.UNCHANGED:
+        if name in folded:
             continue
         if texts and name in texts:
             body = [f"  {safe(line)}" for line in texts[name].splitlines()]
@@ -50,11 +57,17 @@ def plan_lines(outcomes: Mapping[str, Outcome], style: Style, texts: Mapping[str
         if body:
             yield ""
         bare = not body
-    unchanged = [name for name, outcome in outcomes.items() if outcome.status is Status.UNCHANGED]
+    if skipped:
+        yield style(f"skipped: {', '.join(skipped)}  ({_SKIPPED})", "dim")
     if unchanged:
         yield style(f"unchanged: {', '.join(unchanged)}", "dim")
-    if unchanged or bare:
+    if folded or bare:
         yield ""
+
+
+def is_skipped_unit(outcome: Outcome) -> bool:
+    """Whether a unit was not planned, since nothing that its plan depends on has changed."""
+    return outcome.status is Status.SKIPPED and not outcome.is_task
 
 
 def outcome_line(outcome: Outcome, style: Style) -> str:
@@ -95,6 +108,8 @@ def plan_summary(outcomes: Mapping[str, Outcome], style: Style, kind: str) -> st
         nothing = "Nothing to destroy." if kind == "destroy" else "No changes. Your infrastructure matches the stack."
         if any(outcome.status in _NOT_SEEN for outcome in outcomes.values()):
             nothing = "No changes in what could be planned."
+        elif any(map(is_skipped_unit, outcomes.values())):
+            nothing = "No changes in what was planned."
         line = style(nothing, "bold")
     tasks = [name for name, outcome in outcomes.items() if outcome.is_task and outcome.status is Status.PLANNED]
     if tasks:

@@ -80,7 +80,7 @@ def _apply(
     if not planned.outcome.status.lets_on and planned.outcome.status is not Status.DEFERRED:
         return planned
     if work.destroy or promises_kept(work, planned, preview, actual):
-        if planned.outcome.status is Status.UNCHANGED:
+        if planned.outcome.status in (Status.UNCHANGED, Status.SKIPPED):
             return planned
         return apply_unit(work, context, planned)
     return _replan(work, context, planned, actual, preview, consent)

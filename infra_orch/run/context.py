@@ -8,6 +8,7 @@ from pathlib import Path
 
 from infra_orch.engine.engine import Engine
 from infra_orch.engine.providers import ProviderCache
+from infra_orch.fingerprint.sources import Sources
 from infra_orch.gateway.client import Gateway
 from infra_orch.process import Supervisor
 from infra_orch.redact import Redactor
@@ -36,9 +37,10 @@ class RunContext:
     """What every unit of a run shares. Values only; what can change is behind the supervisor, journal and redactor.
 
     *environment* is the scrubbed environment that Terraform runs in. *work* is the folder of the units' work folders,
-    *logs* the folder of the run's logs. *wallet* has the credentials of the units. *inherit* are descriptors that
-    children keep open (the stack's lock). *gateway* serves the providers; None: each command starts its own.
-    *whole_schemas* are work folders in which commands need to know all that a provider has.
+    *logs* the folder of the run's logs. *wallet* has the credentials of the units, *sources* what their modules are
+    made of. *inherit* are descriptors that children keep open (the stack's lock). *gateway* serves the providers; None:
+    each command starts its own. *whole_schemas* are work folders in which commands need to know all that a provider
+    has.
     """
 
     run_id: str
@@ -51,6 +53,7 @@ class RunContext:
     journal: Journal
     redactor: Redactor
     wallet: Wallet
+    sources: Sources
     work: Path
     run_folder: Path
     progress: Progress = field(default_factory=Progress)

@@ -98,6 +98,14 @@ class Wallet:
         whose = self._known.get(name) or Identities(None, None)
         return self._put(whose.apply if changes else whose.plan, environment)
 
+    def keys_to_read(self, name: str) -> Keys | None:
+        """Return the credentials of a unit's own that read its state; None: those of the environment.
+
+        Raises as keys() does.
+        """
+        whose = self._known.get(name) or Identities(None, None)
+        return self.keys(whose.plan) if whose.plan and self._asks else None
+
     def for_tasks(self, environment: Mapping[str, str]) -> Mapping[str, str]:
         """Return *environment* with the credentials of the stack's tasks. Raises as for_unit() does."""
         return self._put(self._of_tasks.apply if self._of_tasks else None, environment)

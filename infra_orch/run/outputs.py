@@ -26,7 +26,7 @@ def read_outputs(work: UnitWork, context: RunContext) -> dict[str, Output]:
     former = state_is_elsewhere(work, context)
     state = stored_state(work, context, former=former)
     if state is not None:
-        return _learnt(state.get("outputs") or {}, context)
+        return outputs_in(state, context)
     return outputs_of_state(work.unit.name, prepare_backend(work, context, former=former), context)
 
 
@@ -46,6 +46,11 @@ def _learnt(entries: Mapping[str, Mapping[str, Any]], context: RunContext) -> di
         if output.sensitive:
             context.redactor.add(output.value)
     return found
+
+
+def outputs_in(state: Mapping[str, Any], context: RunContext) -> dict[str, Output]:
+    """The outputs in a state as read_state() has it."""
+    return _learnt(state.get("outputs") or {}, context)
 
 
 def outputs_after(done: Invocation, work: UnitWork, context: RunContext) -> dict[str, Output]:

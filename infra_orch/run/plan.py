@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from infra_orch.errors import InterruptedRun, UserError
 from infra_orch.graph.graph import Graph
@@ -18,10 +19,11 @@ from infra_orch.run.outputs import read_outputs
 from infra_orch.run.pace import Pace
 from infra_orch.run.prepare import UnitWork
 from infra_orch.run.schedule import walk
+from infra_orch.run.skip import Applied, skipped_unit
 from infra_orch.run.tasks import run_task
 from infra_orch.run.terraform import StepError
 from infra_orch.run.unit import Planned, forget_plans, plan_unit, refuse_protected
-from infra_orch.run.values import Output
+from infra_orch.run.values import Output, Upstream, upstream_values
 from infra_orch.spec.stack import Task
 
 
@@ -57,14 +59,17 @@ class Preview:
         return {name: planned.outcome for name, planned in self.nodes.items()}
 
 
-def plan(selection: Selection, context: RunContext) -> Preview:
-    """Plan every unit of the selection, and run its tasks where the run is a plan."""
+def plan(selection: Selection, context: RunContext, applied: Mapping[str, Applied] = MappingProxyType({})) -> Preview:
+    """Plan every unit of the selection, and run its tasks where the run is a plan.
+
+    A unit of those in *applied* is not planned where nothing that its plan depends on has changed since.
+    """
     planned: dict[str, Planned] = {}
     outside = OutsideOutputs(selection, context)
 
     def work(name: str) -> Outcome:
         if name in selection.units:
-            planned[name] = _plan_unit(selection, context, name, planned, outside)
+            planned[name] = _plan_unit(selection, context, name, planned, outside, applied.get(name))
         else:
             planned[name] = Planned(_plan_task(name, selection, context, planned), {})
         return planned[name].outcome
@@ -75,7 +80,12 @@ def plan(selection: Selection, context: RunContext) -> Preview:
 
 
 def _plan_unit(
-    selection: Selection, context: RunContext, name: str, planned: Mapping[str, Planned], outside: OutsideOutputs
+    selection: Selection,
+    context: RunContext,
+    name: str,
+    planned: Mapping[str, Planned],
+    outside: OutsideOutputs,
+    applied: Applied | None,
 ) -> Planned:
     work = selection.units[name]
     # Where a unit that left the spec is destroyed in the middle of an apply, it reads what its upstreams are now.
@@ -91,6 +101,8 @@ def _plan_unit(
             status = Status.CANCELLED if known.kind == "cancelled" else Status.FAILED
             return Planned(Outcome(name, status, failure=known, destroys_unit=work.destroy), {})
         values[upstream] = known
+    if applied and (skipped := skipped_unit(work, context, values, applied)):
+        return skipped
     return refuse_protected(work, plan_unit(work, context, values), known=name in context.stack.units)
 
 
@@ -176,6 +188,18 @@ class OutsideOutputs:
                 except (UserError, OSError, ValueError) as error:
                     self._read[name] = Failure(f"{name}: its outputs cannot be read: {error}")
             return self._read[name]
+
+
+def known_upstream(selection: Selection, work: UnitWork, context: RunContext) -> Upstream:
+    """What a unit is given of its upstreams, as their states are. Raises UserError where one cannot be read."""
+    outside = OutsideOutputs(selection, context)
+    known: dict[str, Mapping[str, Output]] = {}
+    for name in work.unit.needs:
+        outputs = outside.outputs(name)
+        if isinstance(outputs, Failure):
+            raise UserError(outputs.summary, hint=outputs.hint or outputs.log)
+        known[name] = outputs
+    return upstream_values(work.unit.needs, known)
 
 
 def forget(selection: Selection, context: RunContext) -> None:

@@ -68,7 +68,7 @@ def prepare(work: UnitWork, context: RunContext, upstream: Upstream, *, former: 
     _write_files(work, context, folder)
     put_backend(work, context, folder, former=former)
     write_upstream(folder, upstream)
-    ready = Ready(folder, {**_environment_values(work.unit, context), **upstream.variables})
+    ready = Ready(folder, {**environment_values(work.unit, context), **upstream.variables})
     mark = folder / _INIT_MARK
     guarded = _guarded(work, context, folder)
     check_unit(*guarded)
@@ -174,6 +174,25 @@ def write_upstream(folder: Path, upstream: Upstream) -> None:
         path.unlink(missing_ok=True)
 
 
+def environment_values(unit: RenderedUnit, context: RunContext) -> dict[str, str]:
+    """The values of the environment variables that a unit reads, by the names of input variables.
+
+    The redactor learns them. Raises StepError where one is not set.
+    """
+    missing = [name for name in unit.variables if name not in os.environ]
+    if missing:
+        raise StepError(
+            f"the environment variable {missing[0]} is not set, and {unit.name} reads it by env()",
+            hint=f"export {missing[0]}=…",
+            detail="",
+            kind="environment",
+        )
+    values = {name: os.environ[name] for name in unit.variables}
+    for value in values.values():
+        context.redactor.add(value)
+    return {f"{VARIABLE_PREFIX}{name}": value for name, value in values.items()}
+
+
 def init_fingerprint(work: UnitWork, context: RunContext, folder: Path) -> str:
     """A digest of all that init reads: backend, providers, module calls, local modules, lock file, engine."""
     digest = hashlib.sha256(f"{context.engine.name} {context.engine.version}\n".encode())
@@ -199,21 +218,6 @@ def _write_files(work: UnitWork, context: RunContext, folder: Path) -> None:
     for path in folder.iterdir():
         if _READ_BY_TERRAFORM.search(path.name) and path.name not in {*wanted, *_OURS} and not path.is_dir():
             path.unlink()
-
-
-def _environment_values(unit: RenderedUnit, context: RunContext) -> dict[str, str]:
-    missing = [name for name in unit.variables if name not in os.environ]
-    if missing:
-        raise StepError(
-            f"the environment variable {missing[0]} is not set, and {unit.name} reads it by env()",
-            hint=f"export {missing[0]}=…",
-            detail="",
-            kind="environment",
-        )
-    values = {name: os.environ[name] for name in unit.variables}
-    for value in values.values():
-        context.redactor.add(value)
-    return {f"{VARIABLE_PREFIX}{name}": value for name, value in values.items()}
 
 
 def _read(path: Path) -> str:

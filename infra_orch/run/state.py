@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,22 @@ _STATE = {
     "outputs": Optional({str: {"value": object}}),
     "resources": Optional([_RESOURCE]),
 }
+
+
+@dataclass(frozen=True)
+class StateVersion:
+    """Which state it is: Terraform's lineage ("": there is none) and serial."""
+
+    lineage: str = ""
+    serial: int = 0
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> StateVersion:
+        """The version of a state as read_state() has it. Raises KeyError, TypeError or ValueError where it has none."""
+        return cls(str(state["lineage"]), int(state["serial"])) if state else cls()
+
+    def __str__(self) -> str:
+        return f"serial {self.serial} of {self.lineage[:8]}" if self.lineage else "no state"
 
 
 def read_state(text: bytes) -> dict[str, Any]:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from infra_orch.engine.backend import Backend, read_backend, read_stored
+from infra_orch.errors import UserError
 from infra_orch.run.context import RunContext
 from infra_orch.run.prepare import UnitWork, write_backend
-from infra_orch.run.state import is_plain, read_state
-
-_BY_VARIABLE = {
-    "AWS_ACCESS_KEY_ID": "access_key",
-    "AWS_SECRET_ACCESS_KEY": "secret_key",
-    "AWS_SESSION_TOKEN": "token",
-}
+from infra_orch.run.state import StateVersion, is_plain, read_state
 
 
 def stored_state(work: UnitWork, context: RunContext, *, former: bool) -> dict[str, Any] | None:
@@ -31,7 +25,7 @@ def stored_state(work: UnitWork, context: RunContext, *, former: bool) -> dict[s
     else:
         written = (folder / "backend.tf").read_text(encoding="utf-8")
         backend = read_backend(written, context.stack.folder.project.cache / "modules")
-    text = read_stored(backend, folder, context.environment, _keys(work, context) if backend.type == "s3" else {})
+    text = read_stored(backend, folder, lambda: context.wallet.keys_to_read(work.unit.name))
     if text is None:
         return None
     try:
@@ -41,7 +35,10 @@ def stored_state(work: UnitWork, context: RunContext, *, former: bool) -> dict[s
     return state if is_plain(state) else None
 
 
-def _keys(work: UnitWork, context: RunContext) -> Mapping[str, str]:
-    """The unit's own credentials, as arguments of the backend."""
-    own = context.wallet.for_unit(work.unit.name, {}, changes=False)
-    return {argument: own[name] for name, argument in _BY_VARIABLE.items() if name in own}
+def stored_version(work: UnitWork, context: RunContext) -> StateVersion | None:
+    """The version of the state in the unit's own place; None where only Terraform can tell."""
+    try:
+        state = stored_state(work, context, former=False)
+    except (UserError, OSError):
+        return None
+    return None if state is None else StateVersion.of(state)

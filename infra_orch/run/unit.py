@@ -13,16 +13,20 @@ from typing import TypeAlias
 
 from infra_orch.engine import command
 from infra_orch.errors import InterruptedRun, RefusedError, UserError
+from infra_orch.fingerprint.fingerprint import Fingerprint
 from infra_orch.run.changes import PlanDocument, read_plan
 from infra_orch.run.context import RunContext
 from infra_orch.run.diagnosis import DISK_FULL, is_full, needs_init, waits_for_unknown, warning_texts
 from infra_orch.run.done import outcome_of
+from infra_orch.run.fingerprints import fingerprint_unit
 from infra_orch.run.kept import outcome_json
 from infra_orch.run.outcome import Basis, Counts, Failure, Outcome, Status, count
 from infra_orch.run.outputs import outputs_after, outputs_of_state
 from infra_orch.run.prepare import Ready, UnitWork, initialise, prepare
 from infra_orch.run.progress import operations
 from infra_orch.run.rename import Place, bring_state, place_of_state
+from infra_orch.run.state import StateVersion
+from infra_orch.run.stored import stored_version
 from infra_orch.run.terraform import Invocation, StepError, UnitCommand, invoke, printed
 from infra_orch.run.values import (
     UNKNOWN_RESOURCE,
@@ -45,6 +49,8 @@ class Planned:
     """A unit that was planned: its outcome, what its outputs will be, and what the plan was made with.
 
     *state_moves*: its state lies under the unit's former name, and comes along when the plan is applied.
+    *fingerprint*: of all that the plan depends on. *state*: the version of the state after an apply, where that could
+    be told without Terraform.
     """
 
     outcome: Outcome
@@ -52,6 +58,8 @@ class Planned:
     upstream: Upstream | None = None
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     state_moves: bool = False
+    fingerprint: Fingerprint | None = None
+    state: StateVersion | None = None
 
 
 def plan_unit(work: UnitWork, context: RunContext, outputs: Outputs, *, keep_as: str = PLAN_FILE) -> Planned:
@@ -66,7 +74,8 @@ def plan_unit(work: UnitWork, context: RunContext, outputs: Outputs, *, keep_as:
     try:
         place = place_of_state(work, context)
         ready = prepare(work, context, upstream, former=place is Place.FORMER)
-        planned = _plan(work, context, ready, upstream, keep_as)
+        fingerprint = fingerprint_unit(work, context, upstream.text, ready.variables, ready.folder)
+        planned = replace(_plan(work, context, ready, upstream, keep_as), fingerprint=fingerprint)
         moves = place is not Place.OWN
         if moves and planned.outcome.status is Status.UNCHANGED:
             # Its state has to come along, which is a change even where Terraform has none to make.
@@ -149,7 +158,7 @@ def after_apply(work: UnitWork, context: RunContext, applied: Planned, done: Inv
     try:
         if applied.state_moves:
             bring_state(work, context)
-        return replace(applied, outputs=outputs_after(done, work, context))
+        return replace(applied, outputs=outputs_after(done, work, context), state=stored_version(work, context))
     except (StepError, UserError, OSError, ValueError) as error:
         # What was done is done, and what comes after this unit cannot go on without its outputs.
         return replace(applied, outputs={}, outcome=replace(applied.outcome, status=Status.FAILED, failure=_of(error)))

@@ -19,13 +19,13 @@ from infra_orch.bundle.manifest import (
     Manifest,
     Origin,
     Selectors,
-    StateVersion,
     from_json,
     member_name,
     to_json,
 )
 from infra_orch.errors import RefusedError, UsageError, UserError
 from infra_orch.run.outcome import Failure, Status
+from infra_orch.run.state import StateVersion
 
 PLAN = member_name("web", "tfplan")
 

@@ -48,26 +48,23 @@ def test_the_state_in_a_file_is_what_terraform_finds_there(tmp_path: Path) -> No
     (folder / "backend.tf").write_text(text)
     (folder / "main.tf").write_text('resource "terraform_data" "it" {\n  input = "x"\n}\n')
     backend = read_backend(text, None)
-    assert read_stored(backend, folder, {}, {}) == b""
+    assert read_stored(backend, folder, lambda: None) == b""
     for words in (["init"], ["apply", "-auto-approve"]):
         subprocess.run(["terraform", *words], cwd=folder, check=True, capture_output=True)
     pulled = subprocess.run(["terraform", "state", "pull"], cwd=folder, check=True, capture_output=True).stdout
-    assert json.loads(read_stored(backend, folder, {}, {}) or b"") == json.loads(pulled)
+    assert json.loads(read_stored(backend, folder, lambda: None) or b"") == json.loads(pulled)
 
 
 @pytest.mark.parametrize(
-    ("backend", "environment"),
+    "backend",
     [
-        (Backend("local", {"path": "it"}), {"TF_WORKSPACE": "other"}),
-        (Backend("local", {"path": "it", "workspace_dir": "there"}), {}),
-        (Backend("local", {"path": "."}), {}),
-        (Backend("local", {}), {}),
-        (Backend("http", {"address": "http://127.0.0.1:1"}), {}),
-        (Backend("", {}), {}),
+        Backend("local", {"path": "it", "workspace_dir": "there"}),
+        Backend("local", {"path": "."}),
+        Backend("local", {}),
+        Backend("http", {"address": "http://127.0.0.1:1"}),
+        Backend("", {}),
     ],
 )
-def test_a_state_that_terraform_might_find_elsewhere_is_left_to_it(
-    tmp_path: Path, backend: Backend, environment: dict[str, str]
-) -> None:
+def test_a_state_that_terraform_might_find_elsewhere_is_left_to_it(tmp_path: Path, backend: Backend) -> None:
     (tmp_path / "it").write_text("{}")
-    assert read_stored(backend, tmp_path, environment, {}) is None
+    assert read_stored(backend, tmp_path, lambda: None) is None

@@ -9,7 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra_orch.engine.s3_backend import check_bucket, read_object
+from infra_orch.engine.aws_credentials import Keys
+from infra_orch.engine.s3_backend import arguments_by, check_bucket, read_object
 from infra_orch.errors import UnavailableError
 
 
@@ -48,6 +49,13 @@ def test_the_state_in_a_bucket_is_read_and_one_that_is_not_there_is_empty(accoun
     place = {"bucket": "acme-state", "region": "eu-west-1", "use_lockfile": True}
     assert read_object({**place, "key": "web"}) == b"{}"
     assert read_object({**place, "key": "db"}) == b""
+
+
+def test_credentials_in_the_arguments_go_before_those_that_terraform_is_given() -> None:
+    keys = Keys("AKIA", "secret", None, None)
+    assert arguments_by(keys, {"bucket": "b"}) == {"bucket": "b", "access_key": "AKIA", "secret_key": "secret"}
+    for own in ({"bucket": "b", "profile": "p"}, {"bucket": "b", "access_key": "A", "secret_key": "s"}):
+        assert arguments_by(keys, own) == own
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+"""The fingerprint of a unit in a run: that of its files, with what the run gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra_orch.fingerprint.fingerprint import Fingerprint, Given, fingerprint_of
+from infra_orch.fingerprint.key import key_of
+from infra_orch.module.files import LOCK_FILE
+from infra_orch.run.context import RunContext
+from infra_orch.run.prepare import UnitWork
+
+
+def fingerprint_unit(
+    work: UnitWork, context: RunContext, upstream: str, secrets: Mapping[str, str], folder: Path | None = None
+) -> Fingerprint:
+    """Return the fingerprint of a unit that is given the text of *upstream* values, and *secrets* by name.
+
+    The dependency lock file is the one of the initialised *folder*, or else the one that is rendered. Raises OSError
+    where a file cannot be read.
+    """
+    files = dict(work.files)
+    if folder and (lock := folder / LOCK_FILE).is_file():
+        files[LOCK_FILE] = lock.read_text(encoding="utf-8")
+    if context.redactor.text(upstream) != upstream:
+        # Somebody's secret, whatever Terraform knows of it: a digest by itself could be tried out.
+        upstream, secrets = "", {**secrets, "": upstream}
+    key = key_of(context.stack.folder.project) if secrets else b""
+    given = Given(f"{context.engine.name} {context.engine.version}", upstream, secrets, key)
+    return fingerprint_of(work.unit, files, context.sources, given)
