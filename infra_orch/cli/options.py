@@ -13,6 +13,16 @@ Stack = Annotated[
     str,
     typer.Argument(metavar="STACK", help="The stack: its folder under stacks/.", autocompletion=completion.stacks),
 ]
+Stacks = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="STACK…",
+        help="Stacks: their folders under stacks/, or patterns like 'team-*'.",
+        autocompletion=completion.stacks,
+        show_default=False,
+    ),
+]
+All = Annotated[bool, typer.Option("--all", help="Every stack of the project.", envvar="INFRA_ORCH_ALL")]
 Unit = Annotated[
     list[str] | None,
     typer.Option(

@@ -13,15 +13,18 @@ from infra_orch.cli.here import project_here
 from infra_orch.console import Console
 
 
-def validate(stack: o.Stack) -> int:
-    """Find all that is wrong with a stack; run nothing."""
+def validate(stack: o.Stacks = None, all: o.All = False) -> int:  # noqa: A002  the option's name
+    """Find all that is wrong with stacks; run nothing."""
+    from infra_orch.commands.stacks import chosen_stacks
     from infra_orch.commands.validate import validate as command
 
-    return command(project_here(), stack, Console())
+    project = project_here()
+    return command(project, chosen_stacks(project, stack or (), everything=all), Console())
 
 
 def render(
-    stack: o.Stack,
+    stack: o.Stacks = None,
+    all: o.All = False,  # noqa: A002  the option's name
     check: Annotated[
         bool,
         typer.Option(
@@ -31,22 +34,27 @@ def render(
         ),
     ] = False,
 ) -> int:
-    """Write the Terraform root modules of a stack."""
+    """Write the Terraform root modules of stacks."""
     from infra_orch.commands.render import render as command
+    from infra_orch.commands.stacks import chosen_stacks
 
-    return command(project_here(), stack, Console(), check=check)
+    project = project_here()
+    return command(project, chosen_stacks(project, stack or (), everything=all), Console(), check=check)
 
 
 def graph(
-    stack: o.Stack,
+    stack: o.Stacks = None,
+    all: o.All = False,  # noqa: A002  the option's name
     format: Annotated[  # noqa: A002  the option's name
         str, typer.Option("--format", metavar="FORMAT", help="tree, mermaid, dot or json.", envvar="INFRA_ORCH_FORMAT")
     ] = "tree",
 ) -> int:
     """Show what depends on what."""
     from infra_orch.commands.graph import graph as command
+    from infra_orch.commands.stacks import chosen_stacks
 
-    return command(project_here(), stack, Console(), form=format)
+    project = project_here()
+    return command(project, chosen_stacks(project, stack or (), everything=all), Console(), form=format)
 
 
 def explain(

@@ -1,19 +1,26 @@
-"""`infra-orch render STACK`: write the Terraform root modules of a stack, or say what in them is stale."""
+"""`infra-orch render STACK…`: write the Terraform root modules of stacks, or say what in them is stale."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from infra_orch.commands.opening import render_spec, write_render
+from infra_orch.commands.stacks import for_each_stack
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode
 from infra_orch.project import Project
 from infra_orch.render.write import stale
 
 
-def render(project: Project, stack: str, console: Console, *, check: bool) -> int:
-    """Render a stack into its `rendered/` folder. With *check* nothing is written: 1 and a diff where it is stale.
+def render(project: Project, stacks: Sequence[str], console: Console, *, check: bool) -> int:
+    """Render stacks into their `rendered/` folders. With *check* nothing is written: 1 and a diff where one is stale.
 
-    Raises SpecError with everything that is wrong with the spec, UserError where the folder cannot be written.
+    Says everything that is wrong with a spec. Raises UserError where a folder cannot be written.
     """
+    return for_each_stack(stacks, console, lambda stack: _render(project, stack, console, check=check))
+
+
+def _render(project: Project, stack: str, console: Console, *, check: bool) -> int:
     _, rendering = render_spec(project, stack)
     shown = project.shown(rendering.stack.folder.rendered)
     if check:

@@ -1,19 +1,26 @@
-"""`infra-orch validate STACK`: find everything that is wrong with a stack, without running anything."""
+"""`infra-orch validate STACK…`: find everything that is wrong with stacks, without running anything."""
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 
 from infra_orch.commands.opening import render_spec
+from infra_orch.commands.stacks import for_each_stack
 from infra_orch.console import Console
+from infra_orch.errors import ExitCode
 from infra_orch.project import Project
 
 
-def validate(project: Project, stack: str, console: Console) -> int:
-    """Evaluate, check and render a stack in memory. Returns 0; raises SpecError with everything that is wrong."""
-    declared, _ = render_spec(project, stack)
-    console.result(f"{declared.name} is valid: {_so_many(declared.units, 'unit')}, {_so_many(declared.tasks, 'task')}")
-    return 0
+def validate(project: Project, stacks: Sequence[str], console: Console) -> int:
+    """Evaluate, check and render stacks in memory, and say all that is wrong with each. Returns the exit code."""
+
+    def check(stack: str) -> int:
+        declared, _ = render_spec(project, stack)
+        units, tasks = _so_many(declared.units, "unit"), _so_many(declared.tasks, "task")
+        console.result(f"{declared.name} is valid: {units}, {tasks}")
+        return ExitCode.DONE
+
+    return for_each_stack(stacks, console, check)
 
 
 def _so_many(things: Sized, word: str) -> str:

@@ -1,9 +1,11 @@
-"""The graph of a stack as a tree, or for Mermaid, Graphviz and programs."""
+"""The graphs of stacks as trees, or for Mermaid, Graphviz and programs."""
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from infra_orch.render.index import RenderedStack
@@ -13,11 +15,17 @@ SCHEMA = 1
 SCHEMA_ID = "urn:infra-orch:schema:graph:1"
 
 
-def tree(stack: RenderedStack) -> str:
-    """Return the graph as a tree from what depends on nothing.
+def tree(stacks: Sequence[RenderedStack]) -> str:
+    """Return the graphs as trees from what depends on nothing; of several stacks each below its name.
 
     A node that more than one leads to is drawn out once, and marked `…` wherever else it stands with something below.
     """
+    if len(stacks) == 1:
+        return _tree(stacks[0])
+    return "\n\n".join(f"{stack.name}\n{textwrap.indent(_tree(stack), '  ')}" for stack in stacks)
+
+
+def _tree(stack: RenderedStack) -> str:
     graph = stack.graph
     lines: list[str] = []
     drawn: set[str] = set()
@@ -36,24 +44,52 @@ def tree(stack: RenderedStack) -> str:
     return "\n".join(lines)
 
 
-def mermaid(stack: RenderedStack) -> str:
-    """Return the graph as a Mermaid flowchart, which GitHub and GitLab draw."""
-    ids = {node: f"n{number}" for number, node in enumerate(stack.graph.upstream)}
-    shapes = (f'    {ids[node]}["{node}"]' if node in stack.units else f'    {ids[node]}(["{node}"])' for node in ids)
-    arrows = (f"    {ids[first]} --> {ids[second]}" for first, second in stack.graph.edges)
-    return "\n".join(["flowchart LR", *shapes, *arrows])
+def mermaid(stacks: Sequence[RenderedStack]) -> str:
+    """Return the graphs as a Mermaid flowchart, which GitHub and GitLab draw; several stacks each in a box."""
+    lines, numbers = ["flowchart LR"], itertools.count()
+    for box, stack in enumerate(stacks):
+        ids = {node: f"n{next(numbers)}" for node in stack.graph.upstream}
+        own = [f'{ids[node]}["{node}"]' if node in stack.units else f'{ids[node]}(["{node}"])' for node in ids]
+        own += [f"{ids[first]} --> {ids[second]}" for first, second in stack.graph.edges]
+        if len(stacks) > 1:
+            own = [f's{box}["{stack.name}"]', *(f"    {line}" for line in own), "end"]
+            own[0] = f"subgraph {own[0]}"
+        lines += [f"    {line}" for line in own]
+    return "\n".join(lines)
 
 
-def dot(stack: RenderedStack) -> str:
-    """Return the graph in Graphviz' language."""
-    shapes = (f'  "{node}" [shape={"box" if node in stack.units else "ellipse"}];' for node in stack.graph.upstream)
-    arrows = (f'  "{first}" -> "{second}";' for first, second in stack.graph.edges)
-    return "\n".join([f'digraph "{stack.name}" {{', "  rankdir=LR;", *shapes, *arrows, "}"])
+def dot(stacks: Sequence[RenderedStack]) -> str:
+    """Return the graphs in Graphviz' language; several stacks each in a box."""
+    name = stacks[0].name if len(stacks) == 1 else "stacks"
+    lines = [f'digraph "{name}" {{', "  rankdir=LR;"]
+    for box, stack in enumerate(stacks):
+        several = len(stacks) > 1
+        ids = {node: f"{stack.name}/{node}" if several else node for node in stack.graph.upstream}
+        shape = {node: "box" if node in stack.units else "ellipse" for node in ids}
+        labels = {node: f' label="{node}"' if several else "" for node in ids}
+        own = [f'"{ids[node]}" [shape={shape[node]}{labels[node]}];' for node in ids]
+        own += [f'"{ids[first]}" -> "{ids[second]}";' for first, second in stack.graph.edges]
+        if several:
+            own = [f"subgraph cluster_{box} {{", f'  label="{stack.name}";', *(f"  {line}" for line in own), "}"]
+        lines += [f"  {line}" for line in own]
+    return "\n".join([*lines, "}"])
 
 
-def as_json(stack: RenderedStack) -> str:
-    """Return the graph as a JSON document: nodes and edges, upstream → downstream. Its schema is graph-1.json."""
-    nodes: list[Mapping[str, Any]] = [
+def as_json(stacks: Sequence[RenderedStack]) -> str:
+    """Return the graphs as one JSON document: nodes and edges, upstream → downstream. Its schema is graph-1.json."""
+    nodes: list[Mapping[str, Any]] = []
+    edges: list[Mapping[str, str]] = []
+    for stack in stacks:
+        nodes += _nodes(stack)
+        edges += [
+            {"from": f"{stack.name}/{first}", "to": f"{stack.name}/{second}"} for first, second in stack.graph.edges
+        ]
+    document = {"$schema": SCHEMA_ID, "schema": SCHEMA, "nodes": nodes, "edges": edges, "deleted": []}
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _nodes(stack: RenderedStack) -> list[Mapping[str, Any]]:
+    units: list[Mapping[str, Any]] = [
         {
             "id": f"{stack.name}/{name}",
             "stack": stack.name,
@@ -63,13 +99,10 @@ def as_json(stack: RenderedStack) -> str:
         }
         for name, unit in stack.units.items()
     ]
-    nodes += [{"id": f"{stack.name}/{name}", "stack": stack.name, "task": name} for name in stack.tasks]
-    edges = [{"from": f"{stack.name}/{first}", "to": f"{stack.name}/{second}"} for first, second in stack.graph.edges]
-    document = {"$schema": SCHEMA_ID, "schema": SCHEMA, "nodes": nodes, "edges": edges, "deleted": []}
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return [*units, *({"id": f"{stack.name}/{name}", "stack": stack.name, "task": name} for name in stack.tasks)]
 
 
-FORMATS: Mapping[str, Callable[[RenderedStack], str]] = {
+FORMATS: Mapping[str, Callable[[Sequence[RenderedStack]], str]] = {
     "tree": tree,
     "mermaid": mermaid,
     "dot": dot,

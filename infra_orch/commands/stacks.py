@@ -1,0 +1,55 @@
+"""Which stacks a command is for: by name, by pattern, or all of them."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Sequence
+
+from infra_orch.console import Console
+from infra_orch.errors import ExitCode, SpecError, UsageError
+from infra_orch.project import Project
+
+_PATTERN = re.compile(r"[*?\[]")
+
+
+def chosen_stacks(project: Project, names: Sequence[str], *, everything: bool) -> list[str]:
+    """Return the names of the stacks that *names*, names and patterns, fit, each once; or of all that there are.
+
+    Raises UsageError for a name that no stack has, a pattern that fits none, and where nothing is named.
+    """
+    if everything and names:
+        raise UsageError(f"--all means every stack, and {', '.join(names)} some of them", hint="give one of the two")
+    if not everything and not names:
+        raise UsageError("which stack?", hint=f"{_here(project)}; --all means all of them")
+    found = [stack for name in (names or ["*"]) for stack in _fitting(project, name)]
+    return list(dict.fromkeys(found))
+
+
+def _fitting(project: Project, name: str) -> list[str]:
+    if not _PATTERN.search(name):
+        return [project.stack(name).name]
+    fits = fnmatch.filter((folder.name for folder in project.stack_folders()), name.removeprefix("stacks/"))
+    if not fits:
+        raise UsageError(f'no stack fits "{name}"', hint=_here(project))
+    return fits
+
+
+def _here(project: Project) -> str:
+    known = [folder.name for folder in project.stack_folders()]
+    return f"stacks here: {', '.join(known[:10])}" if known else "infra-orch new stack NAME makes one"
+
+
+def for_each_stack(stacks: Sequence[str], console: Console, work: Callable[[str], int]) -> int:
+    """Do *work* for every stack, also where the spec of another one is wrong, which is said as it is found.
+
+    Returns the first exit code that is not 0.
+    """
+    codes = []
+    for stack in stacks:
+        try:
+            codes.append(work(stack))
+        except SpecError as error:
+            console.error(error)
+            codes.append(ExitCode.SPEC)
+    return next(filter(None, codes), ExitCode.DONE)
