@@ -11,6 +11,7 @@ from infra_orch.files import private_folder, write_if_different
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.module.lock_file import provider_versions
 from infra_orch.run.context import RunContext
+from infra_orch.run.fingerprints import fingerprint_unit
 from infra_orch.run.outcome import Outcome, Status, count
 from infra_orch.run.plan import Preview, Selection, forget, run_graph, skipped_task
 from infra_orch.run.prepare import UnitWork, prepare
@@ -118,6 +119,8 @@ def _put(bundle: Bundle, work: UnitWork, context: RunContext, upstream: Upstream
     if name in locks.texts:
         # Hashes that this machine's has besides are right, and Terraform would refuse the plan for them.
         write_if_different(ready.folder / LOCK_FILE, locks.texts[name], mode=0o600)
+    # Of what the plan was made with, since all of that is still the same.
+    fingerprint = fingerprint_unit(work, context, upstream.text, ready.variables, ready.folder)
     outcome = Outcome(
         name,
         unit.status,
@@ -140,4 +143,4 @@ def _put(bundle: Bundle, work: UnitWork, context: RunContext, upstream: Upstream
             outputs_changed=document.outputs_changed(),
             addresses=document.addresses(),
         )
-    return Planned(outcome, outputs, upstream, ready.variables, unit.state_moves)
+    return Planned(outcome, outputs, upstream, ready.variables, unit.state_moves, fingerprint)

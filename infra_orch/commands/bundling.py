@@ -209,7 +209,7 @@ def _selection(offer: Offer, opened: Opened, run: Session, options: RunOptions) 
     manifest = offer.bundle.manifest
     gone = [name for name, unit in manifest.units.items() if unit.destroy and name not in opened.rendered.units]
     left_over = bring_back(gone, opened.folder, run.repository) if gone else []
-    return select(opened, offer.wanted, manifest.kind, pace_of(run, options), left_over=left_over)
+    return select(opened, offer.wanted, manifest.kind, pace_of(run, options, run.records), left_over=left_over)
 
 
 def _outside(offer: Offer, selection: Selection, run: Session) -> dict[str, Mapping[str, Output]]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.session import Session
+from infra_orch.record.store import Records
 from infra_orch.run.pace import Pace
 
 
-def pace_of(run: Session, options: RunOptions) -> Pace:
-    """Return the pace of *run*. Units take as long as they did in their last apply, as far as that is recorded.
+def pace_of(run: Session, options: RunOptions, records: Records) -> Pace:
+    """Return the pace of *run*. Units take as long as they did in their last apply, as far as *records* have it.
 
     Raises UserError where a record cannot be read.
     """
-    durations = {name: record.get("duration_s") for name, record in run.records.units().items()}
+    durations = {name: record.get("duration_s") for name, record in records.units().items()}
     return Pace(
         workers=run.context.stack.folder.project.settings.workers,
         max_failures=options.max_failures,

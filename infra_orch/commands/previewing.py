@@ -29,7 +29,7 @@ def preview(
     whole = options.wanted.everything
     prune = options.prune or project.settings.prune
     gone = bring_back(left_over, opened.folder, run.repository) if whole and (prune or kind == "destroy") else []
-    selection = select(opened, options.wanted, kind, pace_of(run, options), left_over=gone)
+    selection = select(opened, options.wanted, kind, pace_of(run, options, records), left_over=gone)
     if kind == "destroy":
         refuse_orphans(opened, selection.units, records, gone or _known(left_over, opened, run))
     refuse_missing_variables(selection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,15 @@ class Records:
         """The record of a run."""
         return self.runs / f"{run_id}.json"
 
-    def units(self) -> dict[str, Mapping[str, Any]]:
-        """Every unit's record by name. Raises UserError for one that cannot be read."""
+    def units(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every unit's record by name, as it was when they were asked for first.
+
+        Raises UserError for one that cannot be read.
+        """
+        return self._units
+
+    @cached_property
+    def _units(self) -> Mapping[str, Mapping[str, Any]]:
         if not self.folder.is_dir():
             return {}
         return {

@@ -158,6 +158,13 @@ def test_an_apply_skips_the_same_and_applies_the_rest(applied: Desk) -> None:
     assert skipped(applied) == "abcde"
 
 
+def test_what_was_applied_from_a_bundle_is_skipped_as_well(applied: Desk) -> None:
+    applied.write({"modules/two/main.tf": 'output "two" {\n  value = 3\n}\n'})
+    assert applied.run("plan", "dev", "--out", "it.plan").code == 0
+    assert applied.run("apply", "dev", "--plan", "it.plan", "--auto-approve").code == 0
+    assert skipped(applied) == "abcde"
+
+
 def test_a_bundle_holds_every_plan_so_nothing_is_skipped_for_it(applied: Desk) -> None:
     done = applied.run("plan", "dev", "--changed-only", "--out", "it.plan")
     assert done.code == 64
