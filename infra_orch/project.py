@@ -22,10 +22,14 @@ _OURS = frozenset({"rendered", "record", "state", "templates"})
 
 @dataclass(frozen=True)
 class Project:
-    """A folder that holds `stacks/` and usually `modules/`; paths are absolute."""
+    """A folder that holds `stacks/` and usually `modules/`; paths are absolute.
+
+    *caches* is where what can be made again is kept, where that is not in the project itself.
+    """
 
     root: Path
     settings: Settings
+    caches: Path | None = None
 
     @property
     def stacks(self) -> Path:
@@ -45,7 +49,7 @@ class Project:
     @property
     def cache(self) -> Path:
         """What can be made again: safe to delete."""
-        return private_folder(self.scratch / "cache")
+        return self.caches or private_folder(self.scratch / "cache")
 
     def shown(self, path: str | Path) -> str:
         """*path* as the user knows it: relative to the project where it lies in it, with forward slashes."""

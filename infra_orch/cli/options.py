@@ -23,6 +23,33 @@ Stacks = Annotated[
     ),
 ]
 All = Annotated[bool, typer.Option("--all", help="Every stack of the project.", envvar="INFRA_ORCH_ALL")]
+Affected = Annotated[
+    bool,
+    typer.Option("--affected", help="Only what the changes since --base affect.", envvar="INFRA_ORCH_AFFECTED"),
+]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base", metavar="REF", help="The commit to compare with.", envvar="INFRA_ORCH_BASE", show_default=False
+    ),
+]
+Head = Annotated[
+    str | None,
+    typer.Option(
+        "--head",
+        metavar="REF",
+        help="The commit that is compared (default: the working tree).",
+        envvar="INFRA_ORCH_HEAD",
+        show_default=False,
+    ),
+]
+NoDownstream = Annotated[
+    bool,
+    typer.Option(
+        "--no-downstream", help="Without what comes after an affected unit.", envvar="INFRA_ORCH_NO_DOWNSTREAM"
+    ),
+]
+Why = Annotated[bool, typer.Option("--why", help="Say why each unit is affected.", envvar="INFRA_ORCH_WHY")]
 Unit = Annotated[
     list[str] | None,
     typer.Option(

@@ -13,13 +13,22 @@ from infra_orch.cli.here import project_here
 from infra_orch.console import Console
 
 
-def validate(stack: o.Stacks = None, all: o.All = False) -> int:  # noqa: A002  the option's name
+def validate(
+    stack: o.Stacks = None,
+    all: o.All = False,  # noqa: A002  the option's name
+    affected: o.Affected = False,
+    base: o.Base = None,
+    no_downstream: o.NoDownstream = False,
+    why: o.Why = False,
+) -> int:
     """Find all that is wrong with stacks; run nothing."""
+    from infra_orch.commands.affecting import change_asked_for
     from infra_orch.commands.stacks import chosen_stacks
     from infra_orch.commands.validate import validate as command
 
-    project = project_here()
-    return command(project, chosen_stacks(project, stack or (), everything=all), Console())
+    project, console = project_here(), Console()
+    change = change_asked_for(base, wanted=affected, downstream=not no_downstream, why=why)
+    return command(project, chosen_stacks(project, stack or (), console, everything=all, change=change), console)
 
 
 def render(
@@ -33,13 +42,20 @@ def render(
             envvar="INFRA_ORCH_CHECK",
         ),
     ] = False,
+    affected: o.Affected = False,
+    base: o.Base = None,
+    no_downstream: o.NoDownstream = False,
+    why: o.Why = False,
 ) -> int:
     """Write the Terraform root modules of stacks."""
+    from infra_orch.commands.affecting import change_asked_for
     from infra_orch.commands.render import render as command
     from infra_orch.commands.stacks import chosen_stacks
 
-    project = project_here()
-    return command(project, chosen_stacks(project, stack or (), everything=all), Console(), check=check)
+    project, console = project_here(), Console()
+    change = change_asked_for(base, wanted=affected, downstream=not no_downstream, why=why)
+    stacks = chosen_stacks(project, stack or (), console, everything=all, change=change)
+    return command(project, stacks, console, check=check)
 
 
 def graph(
@@ -48,13 +64,22 @@ def graph(
     format: Annotated[  # noqa: A002  the option's name
         str, typer.Option("--format", metavar="FORMAT", help="tree, mermaid, dot or json.", envvar="INFRA_ORCH_FORMAT")
     ] = "tree",
+    affected: o.Affected = False,
+    base: o.Base = None,
+    head: o.Head = None,
+    no_downstream: o.NoDownstream = False,
+    why: o.Why = False,
 ) -> int:
     """Show what depends on what."""
+    from infra_orch.commands.affecting import change_asked_for
     from infra_orch.commands.graph import graph as command
     from infra_orch.commands.stacks import chosen_stacks
 
-    project = project_here()
-    return command(project, chosen_stacks(project, stack or (), everything=all), Console(), form=format)
+    project, console = project_here(), Console()
+    change = change_asked_for(base, head, wanted=affected, downstream=not no_downstream, why=why)
+    every = not stack and (all or change is not None)
+    stacks = [] if every and change else chosen_stacks(project, stack or (), console, everything=all)
+    return command(project, stacks, console, form=format, change=change)
 
 
 def explain(

@@ -33,6 +33,10 @@ def plan(
     max_failures: o.MaxFailures = None,
     timings: o.Timings = False,
     changed_only: o.ChangedOnly = False,
+    affected: o.Affected = False,
+    base: o.Base = None,
+    no_downstream: o.NoDownstream = False,
+    why: o.Why = False,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
     detailed_exitcode: Annotated[
@@ -43,6 +47,7 @@ def plan(
     ] = False,
 ) -> int:
     """Show what an apply would do, with truthful values."""
+    from infra_orch.commands.affecting import change_asked_for
     from infra_orch.commands.plan import plan as command
 
     options = _options(
@@ -51,6 +56,7 @@ def plan(
         max_failures=max_failures or (1 if fail_fast else None),
         timings=timings,
         changed_only=changed_only,
+        change=change_asked_for(base, wanted=affected, downstream=not no_downstream, why=why),
         with_upstream=with_upstream,
         with_downstream=with_downstream,
         json=json,
@@ -96,10 +102,15 @@ def apply(
     max_failures: o.MaxFailures = None,
     timings: o.Timings = False,
     changed_only: o.ChangedOnly = False,
+    affected: o.Affected = False,
+    base: o.Base = None,
+    no_downstream: o.NoDownstream = False,
+    why: o.Why = False,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
 ) -> int:
     """Plan, show, ask, apply exactly that, record it in git."""
+    from infra_orch.commands.affecting import change_asked_for
     from infra_orch.commands.apply import apply as command
 
     project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
@@ -109,6 +120,7 @@ def apply(
         max_failures=max_failures or (1 if fail_fast else None),
         timings=timings,
         changed_only=changed_only,
+        change=change_asked_for(base, wanted=affected, downstream=not no_downstream, why=why),
         with_upstream=with_upstream,
         with_downstream=with_downstream,
         json=json,

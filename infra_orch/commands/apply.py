@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 
 from infra_orch.bundle.check import plan_command
+from infra_orch.commands.affecting import narrow
 from infra_orch.commands.bundling import Offer, offer_of, preview_offer, take
 from infra_orch.commands.ending import exit_code, finish_apply, finish_plan
 from infra_orch.commands.opening import open_stack
@@ -44,6 +46,8 @@ def _run(project: Project, stack: str, options: RunOptions, console: Console, ki
     kind = offer.kind if offer else kind
     if not options.resume:
         _refuse_unasked(stack, options, console, kind)
+    if options.change:
+        options = replace(options, wanted=narrow(project, stack, options.wanted, options.change, console))
     opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
     with (
         progress_for(console) as progress,

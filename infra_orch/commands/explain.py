@@ -68,7 +68,7 @@ def _document(stack: str, unit: str, now: Fingerprint, record: Mapping[str, Any]
         "unit": unit,
         "digest": now.digest,
         "parts": {name: {"digest": now.parts.get(name), "since_apply": changes[name]} for name in sorted(changes)},
-        "unseen": list(now.unseen),
+        "unseen": list(now.doubts),
         "applied": {"run": record["run"], "at": record["at"], "digest": before.digest} if before else None,
     }
 

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from infra_orch.commands.affecting import Change, affected_units
 from infra_orch.commands.opening import render_spec
 from infra_orch.console import Console
 from infra_orch.errors import UsageError, nearest
 from infra_orch.project import Project
+from infra_orch.render.index import RenderedStack
 from infra_orch.report.graph import FORMATS
 
 
-def graph(project: Project, stacks: Sequence[str], console: Console, *, form: str) -> int:
-    """Print the graphs of stacks as `tree`, `mermaid`, `dot` or `json`.
+def graph(project: Project, stacks: Sequence[str], console: Console, *, form: str, change: Change | None = None) -> int:
+    """Print the graphs of stacks as `tree`, `mermaid`, `dot` or `json`; with *change* only what that affects.
 
-    Raises UsageError for another format, SpecError with everything that is wrong with the spec.
+    Raises UsageError for another format, SpecError with everything that is wrong with the spec, and as affected_units()
+    does.
     """
     if form not in FORMATS:
         raise UsageError(f'unknown format "{form}"', hint=nearest(form, FORMATS) or f"one of: {', '.join(FORMATS)}")
-    rendered = [render_spec(project, stack)[1].stack for stack in stacks]
+    found = affected_units(project, stacks or None, change, console) if change else None
+    deleted = found.deleted if found else ()
+    rendered = [render_spec(project, stack)[1].stack for stack in (found.reasons if found else stacks)]
+    if found:
+        rendered = [_only(stack, found.units(stack.folder.name)) for stack in rendered]
     drawn = [stack for stack in rendered if stack.graph.upstream or form != "tree"]
-    if drawn:
-        console.result(FORMATS[form](drawn))
+    if drawn or deleted or form != "tree":
+        console.result(FORMATS[form](drawn, deleted))
+    elif found:
+        console.note("nothing is affected")
     for stack in rendered:
         if form == "tree" and not stack.graph.upstream:
             console.note(f"{stack.name} has no units and no tasks")
     return 0
+
+
+def _only(stack: RenderedStack, units: Sequence[str]) -> RenderedStack:
+    """*stack* narrowed to some of its units."""
+    return replace(
+        stack, units={name: stack.units[name] for name in units}, tasks={}, graph=stack.graph.only(set(units))
+    )

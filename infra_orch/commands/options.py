@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra_orch.commands.affecting import Change
 from infra_orch.commands.selecting import Wanted
 
 
@@ -30,3 +31,4 @@ class RunOptions:
     max_failures: int | None = None
     timings: bool = False
     changed_only: bool = False
+    change: Change | None = None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from infra_orch.commands.affecting import narrow
 from infra_orch.commands.bundling import begun, writer_for
 from infra_orch.commands.ending import exit_code, finish_plan
 from infra_orch.commands.opening import open_stack
@@ -21,6 +24,8 @@ def plan(project: Project, stack: str, options: RunOptions, console: Console) ->
         raise UsageError(
             "--changed-only leaves plans out, and --out writes a bundle of them all", hint="give one of the two"
         )
+    if options.change:
+        options = replace(options, wanted=narrow(project, stack, options.wanted, options.change, console))
     opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
     writer = begun(writer, opened)
     with (

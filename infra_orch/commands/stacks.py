@@ -6,6 +6,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Sequence
 
+from infra_orch.commands.affecting import Change, affected_stacks
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, SpecError, UsageError
 from infra_orch.project import Project
@@ -13,13 +14,21 @@ from infra_orch.project import Project
 _PATTERN = re.compile(r"[*?\[]")
 
 
-def chosen_stacks(project: Project, names: Sequence[str], *, everything: bool) -> list[str]:
+def chosen_stacks(
+    project: Project, names: Sequence[str], console: Console, *, everything: bool, change: Change | None = None
+) -> list[str]:
     """Return the names of the stacks that *names*, names and patterns, fit, each once; or of all that there are.
 
-    Raises UsageError for a name that no stack has, a pattern that fits none, and where nothing is named.
+    With *change* only those in which it affects something, of all where none is named.
+
+    Raises UsageError for a name that no stack has, a pattern that fits none, and where nothing is named; and as
+    affected_stacks() does.
     """
     if everything and names:
         raise UsageError(f"--all means every stack, and {', '.join(names)} some of them", hint="give one of the two")
+    if change:
+        named = chosen_stacks(project, names, console, everything=False) if names else []
+        return affected_stacks(project, named, change, console)
     if not everything and not names:
         raise UsageError("which stack?", hint=f"{_here(project)}; --all means all of them")
     found = [stack for name in (names or ["*"]) for stack in _fitting(project, name)]

@@ -25,7 +25,8 @@ Change = Literal["same", "changed", "new", "gone", "unknown"]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a plan depends on: by name, a digest or a version. *unseen*: what else it may, and nobody has looked at.
+    """What a plan depends on: by name, a digest or a version. *unseen*: what else it may, and nobody has looked at;
+    *loose*: remote modules whose versions leave open which files they are.
 
     It holds content only, no times and no paths of a machine. Secrets are digested with a key that stays on the
     machine: from a record in git nobody can try what they were.
@@ -33,6 +34,12 @@ class Fingerprint:
 
     parts: Mapping[str, str]
     unseen: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why equal fingerprints may stand for different things."""
+        return self.unseen + self.loose
 
     @property
     def digest(self) -> str:
@@ -41,7 +48,7 @@ class Fingerprint:
 
     def as_json(self) -> dict[str, Any]:
         """As records and documents have it."""
-        return {"digest": self.digest, "parts": dict(sorted(self.parts.items())), "unseen": list(self.unseen)}
+        return {"digest": self.digest, "parts": dict(sorted(self.parts.items())), "unseen": list(self.doubts)}
 
     @classmethod
     def from_json(cls, value: Any) -> Fingerprint | None:
@@ -77,7 +84,7 @@ def fingerprint_of(unit: RenderedUnit, files: Mapping[str, str], sources: Source
         parts[UPSTREAM] = digest(given.upstream)
     if given.secrets:
         parts[SECRETS] = _keyed(given.key, json.dumps(dict(given.secrets), sort_keys=True))
-    return Fingerprint(parts, said.unseen)
+    return Fingerprint(parts, said.unseen, said.loose)
 
 
 def content_of(unit: RenderedUnit, files: Mapping[str, str], sources: Sources) -> ModuleSources:
@@ -87,7 +94,7 @@ def content_of(unit: RenderedUnit, files: Mapping[str, str], sources: Sources) -
         for name, text in files.items()
         if name.endswith((".tf", ".tf.json"))
     )
-    return merged(iter((sources.of_module(unit.module), *own)))
+    return merged(sources.of_module(unit.module), *own)
 
 
 def compare(now: Fingerprint, before: Fingerprint) -> dict[str, Change]:

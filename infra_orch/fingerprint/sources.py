@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,12 +28,14 @@ class ModuleSources:
 
     *files*: SHA-256 by path below the project (`../` where it lies outside), of all that lies in the folders of the
     module and of the local ones that it calls, and of what they read elsewhere. *remote*: by source, the version that
-    remote modules are called with. *unseen*: why not all that a plan may depend on is in these.
+    remote modules are called with; *loose*: which of these calls may mean other files tomorrow. *unseen*: what reads
+    files that cannot be told from its text.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
     remote: Mapping[str, str] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
 
 
 class Sources:
@@ -58,7 +60,8 @@ class Sources:
 
     def of_text(self, name: str, text: str, shown: str) -> ModuleSources:
         """What is said of modules and files in *text*, a file called *name*, which messages call *shown*."""
-        remote, unseen = {}, [f"{shown}:{line} reads {call}" for line, call in unknown_reads(text)]
+        remote, loose = dict[str, str](), list[str]()
+        unseen = [f"{shown}:{line} reads {call}" for line, call in unknown_reads(text)]
         try:
             calls = file_facts(name, text.encode(), self._project.cache / "modules").calls
         except (BadSyntaxError, UnicodeDecodeError):
@@ -70,20 +73,18 @@ class Sources:
             elif not source.startswith(_LOCAL):
                 remote[source] = version
                 if not is_exact(source, version):
-                    unseen.append(f"{shown}:{call.line} calls {source}, of no exact version")
-        return ModuleSources({}, remote, tuple(unseen))
+                    loose.append(f"{shown}:{call.line} calls {source}, of no exact version")
+        return ModuleSources({}, remote, tuple(unseen), tuple(loose))
 
     def _read(self, folder: Path) -> ModuleSources:
         paths = list(module_files([folder], self._project.cache / "modules"))
-        files, remote, unseen = {}, dict[str, str](), list[str]()
-        for path in (*paths, *read_outside(paths, root=self._project.root)):
-            files[self._shown(path)] = self._digest(path)
-        for path in paths:
-            if path.name.endswith(SUFFIXES):
-                said = self.of_text(path.name, path.read_text(encoding="utf-8", errors="replace"), self._shown(path))
-                remote.update(said.remote)
-                unseen += said.unseen
-        return ModuleSources(files, remote, tuple(unseen))
+        read = (*paths, *read_outside(paths, root=self._project.root))
+        said = [
+            self.of_text(path.name, path.read_text(encoding="utf-8", errors="replace"), self._shown(path))
+            for path in paths
+            if path.name.endswith(SUFFIXES)
+        ]
+        return merged(ModuleSources({self._shown(path): self._digest(path) for path in read}), *said)
 
     def _shown(self, path: Path) -> str:
         return Path(os.path.relpath(path, self._project.root)).as_posix()
@@ -103,11 +104,11 @@ def is_exact(source: str, version: str) -> bool:
     return bool(_EXACT_VERSION.fullmatch(version) if version else _EXACT_REF.search(source))
 
 
-def merged(several: Iterator[ModuleSources]) -> ModuleSources:
+def merged(*several: ModuleSources) -> ModuleSources:
     """What several are made of, together."""
-    files, remote, unseen = dict[str, str](), dict[str, str](), dict[str, None]()
-    for one in several:
-        files.update(one.files)
-        remote.update(one.remote)
-        unseen.update(dict.fromkeys(one.unseen))
-    return ModuleSources(files, remote, tuple(unseen))
+    return ModuleSources(
+        files={path: digest for one in several for path, digest in one.files.items()},
+        remote={source: version for one in several for source, version in one.remote.items()},
+        unseen=tuple(dict.fromkeys(why for one in several for why in one.unseen)),
+        loose=tuple(dict.fromkeys(why for one in several for why in one.loose)),
+    )

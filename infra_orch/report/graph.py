@@ -6,23 +6,28 @@ import itertools
 import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from infra_orch.render.index import RenderedStack
 from infra_orch.report.style import safe
 
+Deleted: TypeAlias = Sequence[tuple[str, str]]
+"""Units that are gone, as (stack, unit)."""
 SCHEMA = 1
 SCHEMA_ID = "urn:infra-orch:schema:graph:1"
 
 
-def tree(stacks: Sequence[RenderedStack]) -> str:
-    """Return the graphs as trees from what depends on nothing; of several stacks each below its name.
+def tree(stacks: Sequence[RenderedStack], deleted: Deleted = ()) -> str:
+    """Return the graphs as trees from what depends on nothing; of several stacks each below its name; then *deleted*.
 
     A node that more than one leads to is drawn out once, and marked `…` wherever else it stands with something below.
     """
     if len(stacks) == 1:
-        return _tree(stacks[0])
-    return "\n\n".join(f"{stack.name}\n{textwrap.indent(_tree(stack), '  ')}" for stack in stacks)
+        trees = [_tree(stacks[0])]
+    else:
+        trees = [f"{stack.name}\n{textwrap.indent(_tree(stack), '  ')}" for stack in stacks]
+    gone = "\n".join(f"deleted: {stack}/{unit}" for stack, unit in deleted)
+    return "\n\n".join(filter(None, [*trees, gone]))
 
 
 def _tree(stack: RenderedStack) -> str:
@@ -44,7 +49,7 @@ def _tree(stack: RenderedStack) -> str:
     return "\n".join(lines)
 
 
-def mermaid(stacks: Sequence[RenderedStack]) -> str:
+def mermaid(stacks: Sequence[RenderedStack], _deleted: Deleted = ()) -> str:
     """Return the graphs as a Mermaid flowchart, which GitHub and GitLab draw; several stacks each in a box."""
     lines, numbers = ["flowchart LR"], itertools.count()
     for box, stack in enumerate(stacks):
@@ -58,7 +63,7 @@ def mermaid(stacks: Sequence[RenderedStack]) -> str:
     return "\n".join(lines)
 
 
-def dot(stacks: Sequence[RenderedStack]) -> str:
+def dot(stacks: Sequence[RenderedStack], _deleted: Deleted = ()) -> str:
     """Return the graphs in Graphviz' language; several stacks each in a box."""
     name = stacks[0].name if len(stacks) == 1 else "stacks"
     lines = [f'digraph "{name}" {{', "  rankdir=LR;"]
@@ -75,8 +80,9 @@ def dot(stacks: Sequence[RenderedStack]) -> str:
     return "\n".join([*lines, "}"])
 
 
-def as_json(stacks: Sequence[RenderedStack]) -> str:
+def as_json(stacks: Sequence[RenderedStack], deleted: Deleted = ()) -> str:
     """Return the graphs as one JSON document: nodes and edges, upstream → downstream. Its schema is graph-1.json."""
+    gone = [{"stack": stack, "unit": unit} for stack, unit in deleted]
     nodes: list[Mapping[str, Any]] = []
     edges: list[Mapping[str, str]] = []
     for stack in stacks:
@@ -84,7 +90,7 @@ def as_json(stacks: Sequence[RenderedStack]) -> str:
         edges += [
             {"from": f"{stack.name}/{first}", "to": f"{stack.name}/{second}"} for first, second in stack.graph.edges
         ]
-    document = {"$schema": SCHEMA_ID, "schema": SCHEMA, "nodes": nodes, "edges": edges, "deleted": []}
+    document = {"$schema": SCHEMA_ID, "schema": SCHEMA, "nodes": nodes, "edges": edges, "deleted": gone}
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
@@ -102,7 +108,7 @@ def _nodes(stack: RenderedStack) -> list[Mapping[str, Any]]:
     return [*units, *({"id": f"{stack.name}/{name}", "stack": stack.name, "task": name} for name in stack.tasks)]
 
 
-FORMATS: Mapping[str, Callable[[Sequence[RenderedStack]], str]] = {
+FORMATS: Mapping[str, Callable[[Sequence[RenderedStack], Deleted], str]] = {
     "tree": tree,
     "mermaid": mermaid,
     "dot": dot,

@@ -37,7 +37,7 @@ def skipped_unit(
     It has to be wherever anything has changed, or cannot be told.
     """
     unit, upstream = work.unit, upstream_values(work.unit.needs, outputs)
-    if work.destroy or unit.formerly or applied.fingerprint.unseen or upstream.basis is not Basis.EXACT:
+    if work.destroy or unit.formerly or applied.fingerprint.doubts or upstream.basis is not Basis.EXACT:
         return None
     # Where none lies beside the rendered files, the next plan would be made with the lock file in the work folder.
     folder = None if LOCK_FILE in work.files else context.work / unit.name

@@ -1,0 +1,305 @@
+"""`--affected --base REF`: what a change affects is selected, and nothing else, and why is said."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Desk
+
+EDITS = int(os.environ.get("AFFECTED_EDITS", "12"))
+SEED = int(os.environ.get("AFFECTED_SEED", "1"))
+OUTER = """
+    variable "text" {
+      type    = string
+      default = "x"
+    }
+
+    module "inner" {
+      source = "../inner"
+      text   = "${var.text} ${templatefile("${path.module}/page.tftpl", { name = var.text })}"
+    }
+
+    output "text" {
+      value = module.inner.text
+    }
+    """
+INNER = """
+    variable "text" {
+      type = string
+    }
+
+    resource "terraform_data" "it" {
+      input = "${var.text} ${file("${path.module}/../../shared/team.txt")}"
+    }
+
+    output "text" {
+      value = terraform_data.it.output
+    }
+    """
+NAMES = """
+    PREFIX = "acme"
+
+    def named(name):
+        return f"{PREFIX}-{name}"
+    """
+PROD = """
+    from infra_orch import Provider, Stack
+    from names import named
+
+    stack = Stack("prod", providers=[Provider("random", source="hashicorp/random", version="~> 3.0")])
+    a = stack.unit("a", module="outer", inputs={"text": named("a")})
+    b = stack.unit("b", module="plain", inputs={"text": a.outputs.text})
+    c = stack.unit("c", module="plain", inputs={"text": "c"})
+    stack.unit("d", module="plain", after=[b], inputs={"text": "d"})
+    """
+DEV = """
+    from infra_orch import Stack
+
+    stack = Stack("dev")
+    stack.unit("e", module="inner", inputs={"text": "e"})
+    """
+FILES = {
+    "modules/outer/main.tf": OUTER,
+    "modules/outer/page.tftpl": "hello ${name}",
+    "modules/inner/main.tf": INNER,
+    "modules/plain/main.tf": INNER.replace(' ${file("${path.module}/../../shared/team.txt")}', ""),
+    "shared/team.txt": "team",
+    "stacks/names.py": NAMES,
+    "stacks/prod/stack.py": PROD,
+    "stacks/team/dev/stack.py": DEV,
+    "README.md": "# Nobody reads it",
+}
+MODULES = {"a": ("outer", "inner"), "b": ("plain",), "c": ("plain",), "d": ("plain",), "e": ("inner",)}
+READS = {"outer": (), "inner": ("shared/team.txt",), "plain": ()}
+
+
+@pytest.fixture
+def committed(desk: Desk) -> Desk:
+    desk.write(FILES)
+    assert desk.run("render", "--all").code == 0
+    desk.commit()
+    return desk
+
+
+def affected(desk: Desk, *words: str, base: str = "HEAD") -> str:
+    """The names of the units that are selected, over all stacks."""
+    done = desk.run("graph", "--affected", "--base", base, "--format", "json", *words)
+    assert done.code == 0, done.err
+    return "".join(sorted(node["unit"] for node in json.loads(done.out)["nodes"]))
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "itself", "below"),
+    [
+        ("modules/outer/page.tftpl", "bye ${name}", "a", "abd"),
+        ("modules/inner/main.tf", INNER + "# changed\n", "ae", "abde"),
+        ("shared/team.txt", "others", "ae", "abde"),
+        ("stacks/names.py", NAMES.replace("acme", "other"), "a", "abd"),
+        ("stacks/prod/stack.py", PROD.replace('"c"})', '"C"})'), "c", "c"),
+        ("stacks/prod/stack.py", PROD.replace("~> 3.0", "~> 3.1"), "", ""),
+        ("stacks/prod/stack.py", PROD + "    # nothing but a comment\n", "", ""),
+        ("README.md", "# Still nobody", "", ""),
+        ("modules/plain/more.txt", "new", "bcd", "bcd"),
+    ],
+)
+def test_what_a_change_affects_is_selected_and_what_comes_after_it(
+    committed: Desk, path: str, text: str, itself: str, below: str
+) -> None:
+    committed.write({path: text})
+    assert affected(committed, "--no-downstream") == itself
+    assert affected(committed) == below
+
+
+def test_two_commits_are_compared_and_the_checkout_is_left_as_it_is(committed: Desk) -> None:
+    first = committed.git("rev-parse", "HEAD")
+    committed.write({"modules/outer/page.tftpl": "bye ${name}"})
+    committed.commit()
+    committed.write({"shared/team.txt": "not committed"})
+    before = committed.git("status", "--porcelain", "--ignored")
+    assert affected(committed, "--head", "HEAD", base=first) == "abd"
+    assert committed.git("status", "--porcelain", "--ignored") == before
+
+
+def test_why_a_unit_is_selected_is_said(committed: Desk) -> None:
+    committed.write({"modules/outer/page.tftpl": "bye ${name}"})
+    told = committed.run("graph", "--affected", "--base", "HEAD", "--why").err.splitlines()
+    assert told == [
+        "prod/a: file modules/outer/page.tftpl changed",
+        "prod/b: it comes after a",
+        "prod/d: it comes after b",
+    ]
+
+
+def test_units_and_stacks_that_are_gone_are_named_and_what_came_after_them_is_selected(committed: Desk) -> None:
+    kept = PROD.replace('b = stack.unit("b", module="plain", inputs={"text": a.outputs.text})\n', "b = a\n")
+    committed.write({"stacks/prod/stack.py": kept})
+    shutil.rmtree(committed.root / "stacks/team")
+    done = committed.run("graph", "--affected", "--base", "HEAD", "--format", "json")
+    document = json.loads(done.out)
+    assert document["deleted"] == [{"stack": "prod", "unit": "b"}, {"stack": "team/dev", "unit": "e"}]
+    assert [node["unit"] for node in document["nodes"]] == ["d"]
+    assert "deleted: team/dev/e" in committed.run("graph", "--affected", "--base", "HEAD").out
+
+
+def test_a_stack_that_is_new_is_affected_as_a_whole(committed: Desk) -> None:
+    committed.write({"stacks/new/stack.py": DEV.replace('"e"', '"n"').replace('"dev"', '"new"')})
+    assert affected(committed) == "n"
+
+
+def test_of_a_base_that_cannot_be_evaluated_everything_is_selected_and_that_is_said(committed: Desk) -> None:
+    committed.write({"stacks/prod/stack.py": 'raise RuntimeError("then")\n'})
+    broken = committed.commit()
+    committed.write({"stacks/prod/stack.py": PROD})
+    assert affected(committed, base=broken) == "abcd"
+    told = committed.run("graph", "--affected", "--base", broken).err
+    assert f"prod cannot be evaluated as it was at {broken}, so all of it is selected" in told
+
+
+def test_a_base_without_the_project_is_one_where_everything_is_new(committed: Desk) -> None:
+    empty = committed.git("commit-tree", "-m", "empty", "4b825dc642cb6eb9a060e54bf8d69288fbee4904")
+    assert affected(committed, base=empty) == "abcde"
+
+
+def test_a_unit_that_reads_nobody_knows_what_is_always_selected(committed: Desk) -> None:
+    committed.write(
+        {"modules/plain/main.tf": FILES["modules/plain/main.tf"] + 'locals {\n  x = file("/etc/hostname")\n}\n'}
+    )
+    committed.commit()
+    assert affected(committed) == "bcd"
+    told = committed.run("graph", "--affected", "--base", "HEAD", "--why").err
+    assert 'prod/c: modules/plain/main.tf:13 reads file("/etc/hostname")' in told
+
+
+def test_a_project_in_a_folder_of_the_repository_is_compared_with_itself(
+    committed: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = committed.root / "infra"
+    below.mkdir()
+    for name in ("modules", "stacks", "shared"):
+        committed.git("mv", name, "infra/")
+    committed.commit()
+    monkeypatch.chdir(below)
+    assert affected(committed) == ""
+    (below / "modules/outer/page.tftpl").write_text("bye ${name}")
+    assert affected(committed) == "abd"
+
+
+def test_a_plan_is_made_of_what_is_affected(committed: Desk) -> None:
+    committed.write(
+        {
+            "stacks/prod/stack.py": PROD.replace("providers=[", "tags=[").replace(
+                'Provider("random", source="hashicorp/random", version="~> 3.0")', '"t"'
+            )
+        }
+    )
+    committed.commit()
+    assert committed.run("apply", "prod", "--auto-approve").code == 0
+    committed.write({"modules/outer/page.tftpl": "bye ${name}"})
+    done = committed.run("plan", "prod", "--affected", "--base", "HEAD", "--json")
+    assert sorted(json.loads(done.out)["units"]) == ["a", "b", "d"]
+    committed.git("checkout", "-q", "modules")
+    done = committed.run("apply", "prod", "--affected", "--base", "HEAD", "--auto-approve")
+    assert done.code == 0
+    assert "nothing in prod is affected by what changed since HEAD" in done.err
+
+
+def test_stacks_are_validated_and_rendered_where_something_is_affected(committed: Desk) -> None:
+    committed.write({"stacks/names.py": NAMES.replace("acme", "other")})
+    assert committed.run("validate", "--affected", "--base", "HEAD").out == "prod is valid: 4 units, 0 tasks\n"
+    assert committed.run("render", "--affected", "--base", "HEAD").out.startswith("wrote stacks/prod/")
+    committed.git("checkout", "-q", ".")
+    done = committed.run("validate", "--affected", "--base", "HEAD")
+    assert (done.code, done.out) == (0, "")
+    assert "nothing is affected by what changed since HEAD" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("graph", "--affected"), "--base main"),
+        (("graph", "--base", "HEAD"), "add --affected"),
+        (("graph", "--affected", "--base", "nowhere"), "git fetch origin nowhere"),
+        (("graph", "--affected", "--base", "--exec=x"), "is not"),
+        (("plan", "prod", "--affected", "--base", "HEAD", "--unit", "a"), "give one of the two"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_with_what_mends_it(
+    committed: Desk, words: tuple[str, ...], said: str
+) -> None:
+    done = committed.run(*words)
+    assert (done.code, done.out) == (64, "")
+    assert said in done.err
+
+
+def test_in_a_shallow_clone_it_is_said_which_fetch_is_missing(
+    committed: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed.write({"README.md": "# More"})
+    committed.commit()
+    subprocess.run(
+        ["git", "clone", "--quiet", "--depth=1", f"file://{committed.root}", str(tmp_path / "shallow")], check=True
+    )
+    monkeypatch.chdir(tmp_path / "shallow")
+    done = committed.run("graph", "--affected", "--base", "HEAD~1")
+    assert done.code == 64
+    assert "this is a shallow clone: git fetch" in done.err
+
+
+def truth(desk: Desk) -> dict[str, str]:
+    """By unit, a digest of all its rendered bytes and of all files of its modules: looked at one by one."""
+    assert desk.run("render", "--all").code == 0
+    found = {}
+    for unit, modules in MODULES.items():
+        digest = hashlib.sha256()
+        (rendered,) = desk.root.glob(f"stacks/**/rendered/{unit}")
+        paths = [*rendered.iterdir(), *(desk.root / path for module in modules for path in READS[module])]
+        paths += [path for module in modules for path in (desk.root / "modules" / module).rglob("*") if path.is_file()]
+        for path in sorted(paths):
+            digest.update(f"{path.relative_to(desk.root)}\0".encode() + path.read_bytes() + b"\0")
+        found[unit] = digest.hexdigest()
+    return found
+
+
+def edit(desk: Desk, draw: random.Random) -> str:
+    """Change something, anything. Returns what."""
+    paths = [*FILES, "modules/inner/new.txt", "modules/plain/deep/new.tf", "shared/other.txt"]
+    path = desk.root / draw.choice(paths)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = path.read_text() if path.exists() else ""
+    kinds: dict[str, Callable[[], object]] = {
+        "comment": lambda: path.write_text(text + ("<!-- x -->" if path.suffix == ".md" else "\n# x\n")),
+        "whitespace": lambda: path.write_text(text + "\n"),
+        "the same": lambda: path.write_text(text),
+        "another value": lambda: path.write_text(
+            text.replace('"x"', '"y"').replace("acme", "other").replace('"c"}', '"y"}')
+        ),
+    }
+    if path.suffix == ".txt":
+        kinds["binary"] = lambda: path.write_bytes(bytes(range(256)))
+    kind = draw.choice([*kinds])
+    kinds[kind]()
+    return f"{kind} in {path.relative_to(desk.root)}"
+
+
+def test_of_random_edits_none_is_missed_and_none_is_a_false_alarm(committed: Desk) -> None:
+    draw = random.Random(SEED)
+    before = truth(committed)
+    for number in range(EDITS):
+        done = [edit(committed, draw) for _ in range(draw.randint(1, 3))]
+        selected = affected(committed, "--no-downstream")
+        after = truth(committed)
+        expected = "".join(unit for unit in MODULES if before[unit] != after[unit])
+        assert selected == expected, f"edit {number} of seed {SEED}: {done}"
+        committed.git("checkout", "--quiet", ".")
+        committed.git("clean", "--quiet", "--force", "-d")
