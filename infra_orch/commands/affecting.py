@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from infra_orch.commands.contents import Question, contents
 from infra_orch.commands.selecting import Wanted
 from infra_orch.console import Console
-from infra_orch.errors import UsageError, UserError
+from infra_orch.errors import UsageError
 from infra_orch.fingerprint.affected import Affected, Content, affected
-from infra_orch.fingerprint.fingerprint import Given, fingerprint_of
-from infra_orch.fingerprint.sources import Sources
 from infra_orch.git.export import export
 from infra_orch.git.repository import Repository, find_repository
-from infra_orch.module.files import LOCK_FILE
 from infra_orch.project import Project
-from infra_orch.render.write import render_stack
-from infra_orch.spec.check import check_stack
-from infra_orch.spec.load import load_stack
 
-_MADE = re.compile(r"stacks/(?:.+/)?(?:rendered/(?:stack\.json|[^/]+/[^/]+\.tf)|record/.*)")
+_MADE = re.compile(r"(?:.+/)?stacks/.+/(?:rendered/(?:stack\.json|[^/]+/[^/]+\.tf)|record/(?:runs/)?[^/]+\.json)")
+_NO_STACK = "there is no stack "
 """What is made of specs and runs, and so tells nothing of what has changed."""
 
 
@@ -45,8 +43,9 @@ def change_asked_for(
 ) -> Change | None:
     """Return the change that the flags name. Raises UsageError where they do not go together."""
     if not wanted:
-        if base or head or why or not downstream:
-            flag = "--base" if base else "--head" if head else "--why" if why else "--no-downstream"
+        # A variable may say it for all commands of a job.
+        given = {"--base": base and base != os.environ.get("INFRA_ORCH_BASE"), "--head": head, "--why": why}
+        for flag in (name for name, value in {**given, "--no-downstream": not downstream}.items() if value):
             raise UsageError(f"{flag} says what --affected compares, which is missing", hint="add --affected")
         return None
     if not base:
@@ -58,20 +57,32 @@ def affected_units(project: Project, stacks: Sequence[str] | None, change: Chang
     """Return what a change affects in *stacks*; None: in all that there are, or were.
 
     The specs of both sides are evaluated, the base's, and the head's where one is named, from a copy of the commit: the
-    checkout is not touched. Raises UsageError where a commit is not there, SpecError where a spec of the head is wrong.
+    checkout is not touched. Raises UsageError where a commit is not there.
     """
     repository = find_repository(project.root)
     if repository is None:
         raise UsageError("--affected compares with a commit, and this is no git repository", hint="git init")
-    with _at(project, repository, change.base) as before, _head(project, repository, change.head) as head:
-        names = [folder.name for folder in head.stack_folders()] if stacks is None else list(stacks)
-        sources = Sources(head)
-        now = {name: _content(head, name, sources) for name in names}
-        known = {folder.name for folder in before.stack_folders()}
-        looked_at = known if stacks is None else known.intersection(names)
-        sources = Sources(before)
-        base = {name: _content_before(before, name, sources, change.base, console) for name in sorted(looked_at)}
-    found = affected(now, base, downstream=change.downstream)
+    wanted = None if stacks is None else tuple(stacks)
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(2) as pool:
+        before = stack.enter_context(_at(project, repository, change.base, wanted))
+        head = Question(project, repository.root, Path.cwd(), wanted)
+        if change.head is not None:
+            head = stack.enter_context(_at(project, repository, change.head, wanted))
+        then, now = pool.map(contents, (before, head))
+    if now.said.strip():
+        console.note(now.said.rstrip())
+    for name, known in then.stacks.items():
+        if isinstance(known, str) and name in now.stacks:
+            told = f"{name} cannot be evaluated as it was at {change.base}, so all of it is selected"
+            if not known.startswith(_NO_STACK):
+                console.warn(f"{told}: {known}")
+    before_known = {
+        name: known if isinstance(known, Content) else None
+        for name, known in then.stacks.items()
+        if not (isinstance(known, str) and known.startswith(_NO_STACK))
+    }
+    now_known = {name: known if isinstance(known, Content) else None for name, known in now.stacks.items()}
+    found = affected(now_known, before_known, downstream=change.downstream)
     if change.why:
         _explain(found, console)
     return found
@@ -101,10 +112,12 @@ def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console
     if gone:
         hint = "a run of the whole stack with --prune destroys what still exists"
         console.note(f"deleted since {change.base}: {', '.join(gone)}; {hint}")
+    if stack in found.reasons and not found.reasons[stack]:
+        return wanted  # opening it says what is wrong with it
     units = found.units(stack)
     if not units:
         console.note(f"nothing in {stack} is affected by what changed since {change.base}")
-    return Wanted(units=units) if units else Wanted(nodes=frozenset({""}))
+    return Wanted(units=units) if units else Wanted.no_units()
 
 
 def _explain(found: Affected, console: Console) -> None:
@@ -116,57 +129,31 @@ def _explain(found: Affected, console: Console) -> None:
 
 
 @contextlib.contextmanager
-def _at(project: Project, repository: Repository, ref: str) -> Iterator[Project]:
+def _at(project: Project, repository: Repository, ref: str, stacks: tuple[str, ...] | None) -> Iterator[Question]:
     """The project as it was at a commit, in a folder of its own that is removed afterwards."""
     commit = repository.resolve(ref)
     if commit is None:
         raise UsageError(f'there is no commit "{ref}" here', hint=_how_to_get(repository, ref))
     with tempfile.TemporaryDirectory(prefix="infra-orch-") as folder:
-        root = Path(folder).resolve() / "project"
-        root.mkdir()
-        below = repository.relative(project.root) if project.root != repository.root else ""
-        if not below or repository.ask("cat-file", "-e", f"{commit}:{below}")[0] == 0:
-            export(repository, commit, below, root, lambda path: not _MADE.fullmatch(path))
-        (root / "stacks").mkdir(exist_ok=True)
-        yield replace(project, root=root, caches=project.cache)
-
-
-@contextlib.contextmanager
-def _head(project: Project, repository: Repository, ref: str | None) -> Iterator[Project]:
-    if ref is None:
-        yield project
-        return
-    with _at(project, repository, ref) as head:
-        yield head
+        copy = Path(folder).resolve() / "copy"
+        copy.mkdir()
+        export(repository, commit, copy, lambda path: not _MADE.fullmatch(path))
+        root = copy / project.root.relative_to(repository.root)
+        (root / "stacks").mkdir(parents=True, exist_ok=True)
+        here = Path.cwd().resolve()
+        cwd = copy / here.relative_to(repository.root) if here.is_relative_to(repository.root) else root
+        there = replace(project, root=root, caches=project.cache)
+        yield Question(there, copy, cwd if cwd.is_dir() else root, stacks)
 
 
 def _how_to_get(repository: Repository, ref: str) -> str:
+    if repository.head() is None:
+        return "this repository has no commit yet: git commit"
     shallow = repository.git("rev-parse", "--is-shallow-repository").strip() == b"true"
     name = ref.removeprefix("origin/")
     if shallow:
         fetch = f"git fetch --depth=1 origin {name}:refs/remotes/origin/{name}"
         return f"this is a shallow clone: {fetch}, and --base origin/{name}; or git fetch --unshallow"
+    if re.fullmatch(r"[0-9a-f]{7,40}", ref):
+        return "git fetch origin brings commits that are not here yet"
     return f"git fetch origin {name}, and --base origin/{name}"
-
-
-def _content(project: Project, name: str, sources: Sources) -> Content:
-    folder = project.stack(name)
-    rendering = render_stack(check_stack(load_stack(folder), folder))
-    units = {}
-    for unit in rendering.stack.units.values():
-        files = {file: rendering.files[f"{unit.name}/{file}"] for file in unit.files}
-        lock = folder.rendered / unit.name / LOCK_FILE
-        if lock.is_file():
-            files[LOCK_FILE] = lock.read_text(encoding="utf-8")
-        units[unit.name] = fingerprint_of(unit, files, sources, Given(engine=""))
-    return Content(units, rendering.stack.graph)
-
-
-def _content_before(project: Project, name: str, sources: Sources, ref: str, console: Console) -> Content | None:
-    """None, and that is said, where it cannot be evaluated: then nobody knows what was different."""
-    try:
-        return _content(project, name, sources)
-    except (UserError, OSError) as error:
-        first = str(error).splitlines()[0]
-        console.warn(f"{name} cannot be evaluated as it was at {ref}, so all of it is selected: {first}")
-        return None

@@ -48,6 +48,8 @@ def _run(project: Project, stack: str, options: RunOptions, console: Console, ki
         _refuse_unasked(stack, options, console, kind)
     if options.change:
         options = replace(options, wanted=narrow(project, stack, options.wanted, options.change, console))
+        if options.wanted.nothing and not console.json:
+            return ExitCode.DONE
     opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
     with (
         progress_for(console) as progress,

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from infra_orch.commands.affecting import Change, affected_units
 from infra_orch.commands.opening import render_spec
+from infra_orch.commands.stacks import for_each_stack
 from infra_orch.console import Console
-from infra_orch.errors import UsageError, nearest
+from infra_orch.errors import ExitCode, UsageError, nearest
 from infra_orch.project import Project
 from infra_orch.render.index import RenderedStack
 from infra_orch.report.graph import FORMATS
@@ -17,25 +18,30 @@ from infra_orch.report.graph import FORMATS
 def graph(project: Project, stacks: Sequence[str], console: Console, *, form: str, change: Change | None = None) -> int:
     """Print the graphs of stacks as `tree`, `mermaid`, `dot` or `json`; with *change* only what that affects.
 
-    Raises UsageError for another format, SpecError with everything that is wrong with the spec, and as affected_units()
-    does.
+    Says everything that is wrong with a spec. Raises UsageError for another format, and as affected_units() does.
     """
     if form not in FORMATS:
         raise UsageError(f'unknown format "{form}"', hint=nearest(form, FORMATS) or f"one of: {', '.join(FORMATS)}")
     found = affected_units(project, stacks or None, change, console) if change else None
     deleted = found.deleted if found else ()
-    rendered = [render_spec(project, stack)[1].stack for stack in (found.reasons if found else stacks)]
+    rendered: list[RenderedStack] = []
+
+    def look(stack: str) -> int:
+        rendered.append(render_spec(project, stack)[1].stack)
+        return ExitCode.DONE
+
+    code = for_each_stack(list(found.reasons if found else stacks), console, look)
     if found:
         rendered = [_only(stack, found.units(stack.folder.name)) for stack in rendered]
     drawn = [stack for stack in rendered if stack.graph.upstream or form != "tree"]
-    if drawn or deleted or form != "tree":
+    if drawn or deleted or (form != "tree" and not code):
         console.result(FORMATS[form](drawn, deleted))
-    elif found:
+    elif found and not code:
         console.note("nothing is affected")
     for stack in rendered:
         if form == "tree" and not stack.graph.upstream:
             console.note(f"{stack.name} has no units and no tasks")
-    return 0
+    return code
 
 
 def _only(stack: RenderedStack, units: Sequence[str]) -> RenderedStack:

@@ -12,7 +12,7 @@ from infra_orch.commands.options import RunOptions
 from infra_orch.commands.previewing import preview
 from infra_orch.commands.recovering import session_after_the_dead
 from infra_orch.console import Console
-from infra_orch.errors import UsageError
+from infra_orch.errors import ExitCode, UsageError
 from infra_orch.project import Project
 from infra_orch.report.progress import progress_for
 
@@ -26,6 +26,8 @@ def plan(project: Project, stack: str, options: RunOptions, console: Console) ->
         )
     if options.change:
         options = replace(options, wanted=narrow(project, stack, options.wanted, options.change, console))
+        if options.wanted.nothing and not console.json:
+            return ExitCode.DONE
     opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
     writer = begun(writer, opened)
     with (

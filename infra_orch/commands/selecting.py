@@ -18,6 +18,8 @@ from infra_orch.run.pace import Pace
 from infra_orch.run.plan import Selection
 from infra_orch.run.prepare import UnitWork, read_files
 
+_NOTHING = frozenset({""})
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -30,6 +32,16 @@ class Wanted:
     with_upstream: bool = False
     with_downstream: bool = False
     nodes: frozenset[str] = frozenset()
+
+    @classmethod
+    def no_units(cls) -> Wanted:
+        """Nothing at all."""
+        return cls(nodes=_NOTHING)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether it is known that there is nothing to work on."""
+        return self.nodes == _NOTHING
 
     @property
     def everything(self) -> bool:

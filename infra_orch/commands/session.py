@@ -145,10 +145,10 @@ def session(
         emulator = stack.enter_context(_states(asked, engine, wallet))
         run_folder = private_folder(project.scratch / "runs" / run_id)
         journal = stack.enter_context(_journal(run_folder, asked, held))
-        context = _context(asked, engine, supervisor, emulator, journal, redactor, wallet)
+        repository = find_repository(project.root)
+        context = _context(asked, engine, supervisor, emulator, journal, redactor, wallet, repository)
         gateway = stack.enter_context(served_by(project, context, console))
         context = replace(context, progress=progress, inherit=(held.handle,) if held else (), gateway=gateway)
-        repository = find_repository(project.root)
         began = now.isoformat(timespec="seconds"), time.monotonic()
         checkout = _checkout(asked, repository)
         yield Session(context, engine, repository, command, *began, options.sandbox, checkout, held)
@@ -197,6 +197,7 @@ def _context(
     journal: Journal,
     redactor: Redactor,
     wallet: Wallet,
+    repository: Repository | None,
 ) -> RunContext:
     project, opened, settings = asked.project, asked.opened, asked.project.settings
     run_folder = journal.path.parent
@@ -217,7 +218,7 @@ def _context(
         journal=journal,
         redactor=redactor,
         wallet=wallet,
-        sources=Sources(project),
+        sources=Sources(project, repository.root if repository else None),
         work=private_folder(opened.folder.work(asked.realm)),
         run_folder=run_folder,
         sandbox=emulator,

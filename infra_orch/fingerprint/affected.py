@@ -11,10 +11,14 @@ from infra_orch.graph.graph import Graph
 
 @dataclass(frozen=True)
 class Content:
-    """What the units of a stack are made of, and the graph over its units and tasks."""
+    """What the units of a stack are made of, and the graph over its units and tasks.
+
+    *renamed* are the names that units have now, by their former ones.
+    """
 
     units: Mapping[str, Fingerprint]
     graph: Graph
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,18 @@ class Affected:
         return tuple(self.reasons.get(stack, {}))
 
 
-def affected(now: Mapping[str, Content], before: Mapping[str, Content | None], *, downstream: bool) -> Affected:
-    """Return what differs between two states of stacks, by their names; None: nobody knows what it was before.
+def affected(now: Mapping[str, Content | None], before: Mapping[str, Content | None], *, downstream: bool) -> Affected:
+    """Return what differs between two states of stacks, by their names; None: nobody can tell what one is, or was.
 
-    With *downstream*, units that come after one that is affected, or deleted, are so, too.
+    A stack that cannot be told is affected, without units. With *downstream*, units that come after one that is
+    affected, or deleted, are so, too.
     """
-    reasons = {}
+    reasons: dict[str, Mapping[str, tuple[str, ...]]] = {}
+    deleted: list[tuple[str, str]] = []
     for stack, content in now.items():
+        if content is None:
+            reasons[stack] = {}
+            continue
         if stack in before:
             own = dict(_changed(content, before[stack]))
         else:
@@ -44,12 +53,11 @@ def affected(now: Mapping[str, Content], before: Mapping[str, Content | None], *
             own |= _below(content, before.get(stack), own)
         if own:
             reasons[stack] = {unit: own[unit] for unit in content.units if unit in own}
-    deleted = [
-        (stack, unit)
-        for stack, known in sorted(before.items())
-        for unit in (known.units if known else ())
-        if stack not in now or unit not in now[stack].units
-    ]
+    for stack, known in sorted(before.items()):
+        there = now.get(stack) if stack in now else Content({}, Graph({}))
+        if known and there:
+            left = (unit for unit in known.units if unit not in there.units and unit not in there.renamed)
+            deleted += [(stack, unit) for unit in left]
     return Affected(reasons, tuple(deleted))
 
 

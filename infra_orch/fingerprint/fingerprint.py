@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from infra_orch.fingerprint.sources import ModuleSources, Sources, merged
 from infra_orch.module.files import LOCK_FILE
+from infra_orch.render.credentials import identities_json
 from infra_orch.render.index import RenderedUnit, digest
 from infra_orch.shape import misfit
 
@@ -18,6 +19,7 @@ LOCK = "dependency lock file"
 UPSTREAM = "upstream values"
 SECRETS = "secret values"
 ENGINE = "engine"
+CREDENTIALS = "credentials"
 _SHAPE = {"digest": str, "parts": {str: str}, "unseen": [str]}
 
 Change = Literal["same", "changed", "new", "gone", "unknown"]
@@ -26,7 +28,7 @@ Change = Literal["same", "changed", "new", "gone", "unknown"]
 @dataclass(frozen=True)
 class Fingerprint:
     """What a plan depends on: by name, a digest or a version. *unseen*: what else it may, and nobody has looked at;
-    *loose*: remote modules whose versions leave open which files they are.
+    *loose*: remote modules, whose files nobody has looked into.
 
     It holds content only, no times and no paths of a machine. Secrets are digested with a key that stays on the
     machine: from a record in git nobody can try what they were.
@@ -79,6 +81,8 @@ def fingerprint_of(unit: RenderedUnit, files: Mapping[str, str], sources: Source
     parts = {f"rendered {name}": digest(text) for name, text in files.items() if name != LOCK_FILE}
     parts |= {f"file {path}": found for path, found in said.files.items()}
     parts |= {f"module {source}": version or "as its source says" for source, version in said.remote.items()}
+    if unit.credentials:
+        parts[CREDENTIALS] = digest(json.dumps(identities_json(unit.credentials), sort_keys=True))
     parts |= {LOCK: digest(files.get(LOCK_FILE, "")), ENGINE: given.engine}
     if given.upstream:
         parts[UPSTREAM] = digest(given.upstream)
@@ -90,7 +94,7 @@ def fingerprint_of(unit: RenderedUnit, files: Mapping[str, str], sources: Source
 def content_of(unit: RenderedUnit, files: Mapping[str, str], sources: Sources) -> ModuleSources:
     """What the modules of *unit* are made of, and what is said of others in its rendered *files*."""
     own = (
-        sources.of_text(name, text, f"{unit.name}/{name}")
+        sources.of_text(name, text, f"{unit.name}/{name}", module=False)
         for name, text in files.items()
         if name.endswith((".tf", ".tf.json"))
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +13,11 @@ from infra_orch.module.configuration import SUFFIXES
 from infra_orch.module.facts import file_facts
 from infra_orch.module.files import module_files
 from infra_orch.module.masking import BadSyntaxError
-from infra_orch.module.reads import read_outside, unknown_reads
+from infra_orch.module.reads import read_outside, unknown_reads, wide_reads
 from infra_orch.project import Project
 
 _LOCAL = ("./", "../")
-_EXACT_VERSION = re.compile(r"\s*=?\s*v?\d+\.\d+\.\d+[-+.\w]*\s*")
-_EXACT_REF = re.compile(r"[?&]ref=(?:[0-9a-f]{40}|v?\d+\.\d+(?:\.\d+)?[-+.\w]*)(?:&|$)")
+_LARGEST_TEMPLATE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,8 @@ class ModuleSources:
 
     *files*: SHA-256 by path below the project (`../` where it lies outside), of all that lies in the folders of the
     module and of the local ones that it calls, and of what they read elsewhere. *remote*: by source, the version that
-    remote modules are called with; *loose*: which of these calls may mean other files tomorrow. *unseen*: what reads
-    files that cannot be told from its text.
+    remote modules are called with; *loose*: these calls: nobody has looked into what they call. *unseen*: what makes a
+    plan depend on more than these files.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
@@ -39,12 +37,18 @@ class ModuleSources:
 
 
 class Sources:
-    """Reads the modules of a project, each once. Safe to use from many threads."""
+    """Reads the modules of a project. Safe to use from many threads.
 
-    def __init__(self, project: Project) -> None:
+    *within* is the folder, the repository's, beyond which nothing is known. *fixed*: the files do not change, so that
+    each module is read once; otherwise a file is read again once it is another one.
+    """
+
+    def __init__(self, project: Project, within: Path | None = None, *, fixed: bool = False) -> None:
         self._project = project
+        self._within = within or project.root
+        self._fixed = fixed
         self._known: dict[str, ModuleSources] = {}
-        self._digests: dict[Path, str] = {}
+        self._digests: dict[tuple[object, ...], str] = {}
         self._lock = threading.Lock()
 
     def of_module(self, module: str) -> ModuleSources:
@@ -53,55 +57,69 @@ class Sources:
         Raises OSError where a file cannot be read.
         """
         with self._lock:
-            if module not in self._known:
+            known = self._known.get(module) if self._fixed else None
+            if known is None:
                 folder = self._project.root / module
-                self._known[module] = self._read(folder) if folder.is_dir() else ModuleSources()
-            return self._known[module]
+                known = self._known[module] = self._read(folder) if folder.is_dir() else ModuleSources()
+            return known
 
-    def of_text(self, name: str, text: str, shown: str) -> ModuleSources:
-        """What is said of modules and files in *text*, a file called *name*, which messages call *shown*."""
-        remote, loose = dict[str, str](), list[str]()
-        unseen = [f"{shown}:{line} reads {call}" for line, call in unknown_reads(text)]
+    def of_text(self, name: str, text: str, shown: str, *, module: bool = True) -> ModuleSources:
+        """What is said of modules and files in *text*, a file called *name*, which messages call *shown*.
+
+        *module*: it lies in the folder of a module whose other files are looked at, too.
+        """
+        remote = dict[str, str]()
+        unseen = [f"{shown}:{line} {what}" for line, what in unknown_reads(text, module=module)]
         try:
             calls = file_facts(name, text.encode(), self._project.cache / "modules").calls
-        except (BadSyntaxError, UnicodeDecodeError):
+        except (BadSyntaxError, UnicodeError):
             return ModuleSources({}, {}, (*unseen, f"{shown} cannot be parsed"))
+        loose = []
         for call in calls:
             source, version = call.arguments.get("source"), str(call.arguments.get("version", ""))
             if source is None:
                 unseen.append(f"{shown}:{call.line} computes the source of a module")
             elif not source.startswith(_LOCAL):
                 remote[source] = version
-                if not is_exact(source, version):
-                    loose.append(f"{shown}:{call.line} calls {source}, of no exact version")
+                loose.append(f"{shown}:{call.line} calls {source}, whose files are not in the repository")
         return ModuleSources({}, remote, tuple(unseen), tuple(loose))
 
     def _read(self, folder: Path) -> ModuleSources:
+        root = self._project.root
         paths = list(module_files([folder], self._project.cache / "modules"))
-        read = (*paths, *read_outside(paths, root=self._project.root))
-        said = [
-            self.of_text(path.name, path.read_text(encoding="utf-8", errors="replace"), self._shown(path))
-            for path in paths
-            if path.name.endswith(SUFFIXES)
+        read = (*paths, *read_outside(paths, root=root))
+        texts = {path: _text(path) for path in paths if path.name.endswith(SUFFIXES)}
+        said = [self.of_text(path.name, text, self._shown(path)) for path, text in texts.items()]
+        unseen = [
+            f"{self._shown(path)} reads {place}, which is not looked into"
+            for path in texts
+            for place in wide_reads(path, root=root, within=self._within)
         ]
-        return merged(ModuleSources({self._shown(path): self._digest(path) for path in read}), *said)
+        if any("templatefile" in text for text in texts.values()):
+            unseen += [
+                f"{self._shown(path)}:{line} {what}"
+                for path in read
+                if path not in texts and path.stat().st_size <= _LARGEST_TEMPLATE
+                for line, what in unknown_reads(_text(path), module=False)
+            ]
+        digests = {self._shown(path): self._digest(path) for path in read}
+        return merged(ModuleSources(digests, {}, tuple(unseen)), *said)
 
     def _shown(self, path: Path) -> str:
-        return Path(os.path.relpath(path, self._project.root)).as_posix()
+        shown = Path(os.path.relpath(path, self._project.root)).as_posix()
+        return os.fsencode(shown).decode("utf-8", "backslashreplace")
 
     def _digest(self, path: Path) -> str:
-        if path not in self._digests:
+        known = path.stat()
+        key = (path, known.st_dev, known.st_ino, known.st_size, known.st_mtime_ns, known.st_ctime_ns)
+        if key not in self._digests:
             with path.open("rb") as file:
-                self._digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._digests[path]
+                self._digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._digests[key]
 
 
-def is_exact(source: str, version: str) -> bool:
-    """Whether a remote module's source, with the version that it is called with, always means the same files.
-
-    That is a version as it stands of a registry's module, a commit, or a tag that is called like a version.
-    """
-    return bool(_EXACT_VERSION.fullmatch(version) if version else _EXACT_REF.search(source))
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def merged(*several: ModuleSources) -> ModuleSources:

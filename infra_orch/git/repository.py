@@ -41,7 +41,7 @@ _KEPT = re.compile(
     r"|GIT_DISCOVERY_ACROSS_FILESYSTEM|GIT_ASKPASS|GIT_(SSH|SSL|HTTP|PROXY).*|GIT_ALLOW_PROTOCOL"
 )
 
-_REF = re.compile(r"[\w.@{][\w./@{}^~+#=-]*")
+_REF = re.compile(r"[\w.@{][\w./@{}^~+#=,%-]*")
 _PATHS_AT_ONCE = 500  # far below the smallest limit on a command line's length, with paths of 200 characters
 
 
@@ -149,6 +149,13 @@ class Repository:
         Symbolic links and submodules are left out. Empty for HEAD where there is no commit yet.
         Raises UserError where *ref* names no commit.
         """
+        return [(path, blob) for path, mode, blob in self.list_entries(ref, folder) if mode.startswith("100")]
+
+    def list_entries(self, ref: str, folder: str) -> list[tuple[str, str, str]]:
+        """Return (path, mode, object id) of everything below *folder* ("": the root) in *ref*'s tree, sorted by git.
+
+        The mode of a link is 120000, that of a submodule 160000. Otherwise as list_tree().
+        """
         commit = self.resolve(ref)
         if commit is None:
             if ref == "HEAD":
@@ -160,7 +167,7 @@ class Repository:
         below = ("--", folder) if folder.strip("/.") else ()
         out = self.git("ls-tree", "-r", "-z", "--full-tree", commit, *below)
         split = [entry.split("\t", 1) for entry in _fields(out)]
-        return [(path, meta.split(" ")[2]) for meta, path in split if meta.startswith("100")]
+        return [(path, meta.split(" ")[0], meta.split(" ")[2]) for meta, path in split]
 
     def read_blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Return the content of each blob in *ids*, by id, in one pass. Raises UserError where one is missing."""

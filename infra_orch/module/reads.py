@@ -18,26 +18,41 @@ _READ = re.compile(r'\$\{\s*path\.module\s*\}(/(?:[^"$\n]|\$(?!\{))*)("|\$\{)')
 
 _FUNCTION = re.compile(
     r"\b(file|filebase64|filebase64sha256|filebase64sha512|fileexists|filemd5|fileset|filesha1|filesha256|filesha512"
-    r"|templatefile)\(\s*"
+    r"|templatefile)\s*\(\s*"
 )
 """The functions of Terraform that read the file system (developer.hashicorp.com/terraform/language/functions)."""
-_KNOWN_PLACE = re.compile(r'"\$\{\s*path\.module\s*\}[/"]|path\.module\s*[,)]')
+_PLAIN = re.compile(r'"\$\{\s*path\.module\s*\}(?:/(?:[^"$%\\\n]|\$(?!\{)|%(?!\{))*)?"\s*[,)]|path\.module\s*,')
+"""A path that is known from the text alone."""
+_ELSEWHERE = re.compile(r"\b(timestamp|plantimestamp|uuid|bcrypt|abspath|pathexpand)\s*\(|\bpath\.(?:cwd|root)\b")
+"""What has another value at another time, or in another folder."""
 
 
-def unknown_reads(text: str) -> list[tuple[int, str]]:
-    """Return the calls in a module's file that read a path which does not begin with `${path.module}/`: line, call."""
+def unknown_reads(text: str, *, module: bool = True) -> list[tuple[int, str]]:
+    """Return what in the text of a module's file makes a plan depend on more than the files that are named: line, what.
+
+    That is a call that reads a path which is not a literal below `${path.module}`; in a file that is no module's own
+    (*module*: False), as a template, any call that reads a file; and what has another value each time, or elsewhere.
+    """
     found = []
     for match in _FUNCTION.finditer(text):
-        if not _KNOWN_PLACE.match(text, match.end()):
-            rest = text[match.end() :].split("\n", 1)[0].split(")", 1)[0]
-            found.append((text.count("\n", 0, match.start()) + 1, f"{match[1]}({rest.strip()})"))
-    return found
+        known = _PLAIN.match(text, match.end()) if module else None
+        rest = text[match.end() :].split("\n", 1)[0]
+        climbs = match[1] == "fileset" and ".." in rest[len(known[0]) :].split(")")[0] if known else False
+        if known is None or climbs:
+            found.append((_line(text, match), f"reads {match[1]}({rest.split(')', 1)[0].strip()})"))
+    found += [(_line(text, match), f"has {match[0].strip('( ')}") for match in _ELSEWHERE.finditer(text)]
+    return sorted(found)
+
+
+def _line(text: str, match: re.Match[str]) -> int:
+    return text.count("\n", 0, match.start()) + 1
 
 
 def read_outside(sources: Iterable[Path], *, root: Path) -> list[Path]:
     """Return the files that *sources*, the files of modules, read outside their folders; each once, sorted.
 
-    Not told: what lies in a folder that holds all of the project at *root*, or more, since states and records do, too.
+    Not told: what lies in a folder that holds all of the project at *root*, or more, since states and records do, too;
+    wide_reads() names these.
     """
     found: set[Path] = set()
     for source in sources:
@@ -48,6 +63,16 @@ def read_outside(sources: Iterable[Path], *, root: Path) -> list[Path]:
                 elif place.is_dir() and not root.resolve().is_relative_to(place):
                     found.update(_below(place))
     return sorted(found)
+
+
+def wide_reads(source: Path, *, root: Path, within: Path) -> list[Path]:
+    """Return what a module's file reads that holds all of the project at *root*, or lies outside of *within*."""
+    places = _places(source) if source.name.endswith((".tf", ".tf.json")) else ()
+    return [
+        place
+        for place in places
+        if (place.is_dir() and root.resolve().is_relative_to(place)) or not place.is_relative_to(within.resolve())
+    ]
 
 
 def _places(source: Path) -> Iterator[Path]:

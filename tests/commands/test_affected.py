@@ -166,6 +166,81 @@ def test_of_a_base_that_cannot_be_evaluated_everything_is_selected_and_that_is_s
     assert f"prod cannot be evaluated as it was at {broken}, so all of it is selected" in told
 
 
+def test_what_a_spec_reads_or_imports_is_that_of_its_own_side(committed: Desk) -> None:
+    spec = """
+    import json
+    from pathlib import Path
+
+    from infra_orch import Stack
+    from lib import env
+
+    stack = Stack("reads")
+    stack.unit("r", module="inner", inputs={"text": env.V + json.loads(Path("config/it.json").read_text())["v"]})
+    """
+    committed.write({"stacks/reads/stack.py": spec, "stacks/lib/env.py": 'V = "1"\n', "config/it.json": '{"v": "1"}'})
+    committed.commit()
+    assert affected(committed) == ""
+    committed.write({"stacks/lib/env.py": 'V = "2"\n'})
+    assert affected(committed) == "r"
+    committed.git("checkout", "-q", ".")
+    committed.write({"config/it.json": '{"v": "2"}'})
+    assert affected(committed) == "r"
+
+
+def test_links_are_followed_on_both_sides(committed: Desk) -> None:
+    (committed.root / "modules/plain/linked.txt").symlink_to("../../shared/team.txt")
+    (committed.root / "modules/linked").symlink_to("plain")
+    committed.write(
+        {"stacks/new/stack.py": DEV.replace('"e"', '"n"').replace('"dev"', '"new"').replace("inner", "linked")}
+    )
+    first = committed.commit()
+    assert affected(committed, "--head", "HEAD", base=first) == ""
+    committed.write({"shared/team.txt": "others"})
+    committed.commit()
+    assert affected(committed, "--head", "HEAD", base=first) == "abcden"
+
+
+def test_a_link_out_of_the_repository_counts_as_changed(committed: Desk) -> None:
+    (committed.root / "modules/plain/out.txt").symlink_to("/etc/hostname")
+    first = committed.commit()
+    assert affected(committed, "--head", "HEAD", base=first) == "bcd"
+
+
+def test_a_renamed_unit_is_not_deleted(committed: Desk) -> None:
+    committed.write({"stacks/team/dev/stack.py": DEV.replace('"e", module', '"f", formerly="e", module')})
+    done = committed.run("graph", "--affected", "--base", "HEAD", "--format", "json")
+    document = json.loads(done.out)
+    assert (document["deleted"], [node["unit"] for node in document["nodes"]]) == ([], ["f"])
+
+
+def test_credentials_count(committed: Desk) -> None:
+    with_keys = DEV.replace("import Stack", "import Credentials, Stack").replace(
+        'Stack("dev")', 'Stack("dev", credentials=Credentials.profile("one"))'
+    )
+    committed.write({"stacks/team/dev/stack.py": with_keys})
+    committed.commit()
+    committed.write({"stacks/team/dev/stack.py": with_keys.replace('"one"', '"two"')})
+    assert affected(committed) == "e"
+
+
+def test_a_spec_that_is_wrong_keeps_nobody_from_the_others(committed: Desk) -> None:
+    committed.write({"stacks/bad/stack.py": "x(\n", "stacks/prod/stack.py": PROD.replace('"c"})', '"C"})')})
+    done = committed.run("validate", "--affected", "--base", "HEAD")
+    assert (done.code, done.out) == (65, "prod is valid: 4 units, 0 tasks\n")
+    assert "stacks/bad/stack.py:1" in done.err
+    assert [
+        node["unit"]
+        for node in json.loads(committed.run("graph", "--affected", "--base", "HEAD", "--format", "json").out)["nodes"]
+    ] == ["c"]
+
+
+def test_a_variable_that_names_the_base_for_all_commands_is_no_mistake(
+    committed: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFRA_ORCH_BASE", "HEAD")
+    assert committed.run("validate", "prod").code == 0
+
+
 def test_a_base_without_the_project_is_one_where_everything_is_new(committed: Desk) -> None:
     empty = committed.git("commit-tree", "-m", "empty", "4b825dc642cb6eb9a060e54bf8d69288fbee4904")
     assert affected(committed, base=empty) == "abcde"
@@ -178,7 +253,7 @@ def test_a_unit_that_reads_nobody_knows_what_is_always_selected(committed: Desk)
     committed.commit()
     assert affected(committed) == "bcd"
     told = committed.run("graph", "--affected", "--base", "HEAD", "--why").err
-    assert 'prod/c: modules/plain/main.tf:13 reads file("/etc/hostname")' in told
+    assert 'prod/c: modules/plain/main.tf:13 reads file("/etc/hostname"' in told
 
 
 def test_a_project_in_a_folder_of_the_repository_is_compared_with_itself(

@@ -1,0 +1,101 @@
+"""What the stacks of a project are made of, told by a process of its own: `python -P -m infra_orch.commands.contents`.
+
+Whatever a spec does to the interpreter, imports, or reads from where it stands: another state of the same specs is not
+to see it. The question and the answer lie, pickled, in a private folder.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra_orch.errors import UserError
+from infra_orch.fingerprint.affected import Content
+from infra_orch.fingerprint.fingerprint import Given, fingerprint_of
+from infra_orch.fingerprint.sources import Sources
+from infra_orch.module.files import LOCK_FILE
+from infra_orch.process import capture
+from infra_orch.project import Project
+from infra_orch.render.write import render_stack
+from infra_orch.spec.check import check_stack
+from infra_orch.spec.load import load_stack
+
+_HOURS = 3600.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which *stacks* of a project to look at (None: all), from the folder *cwd*; *within* is its repository."""
+
+    project: Project
+    within: Path
+    cwd: Path
+    stacks: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What stacks are made of, by name; or why one cannot be evaluated. *said* is what the specs printed."""
+
+    stacks: Mapping[str, Content | str]
+    said: str = ""
+
+
+def contents(question: Question) -> Answer:
+    """Evaluate stacks in a process of their own. Raises UserError where that fails as a whole."""
+    with tempfile.TemporaryDirectory(prefix="infra-orch-") as folder:
+        path = Path(folder) / "question"
+        path.write_bytes(pickle.dumps(question))
+        argv = [sys.executable, "-P", "-m", __name__, str(path)]
+        code, _, err = capture(argv, cwd=question.cwd, timeout=_HOURS)
+        said = err.decode(errors="replace")
+        if code:
+            raise UserError(f"the specs of {question.project.root} cannot be evaluated: {said.strip()[-500:]}")
+        found: Mapping[str, Content | str] = pickle.loads((Path(folder) / "answer").read_bytes())  # noqa: S301  our own
+        return Answer(found, said)
+
+
+def _look(question: Question) -> dict[str, Content | str]:
+    project = question.project
+    names = question.stacks
+    if names is None:
+        names = tuple(folder.name for folder in project.stack_folders())
+    sources = Sources(project, question.within, fixed=True)
+    found: dict[str, Content | str] = {}
+    for name in names:
+        try:
+            found[name] = _content(project, name, sources)
+        except (UserError, OSError) as error:
+            found[name] = str(error).splitlines()[0]
+    return found
+
+
+def _content(project: Project, name: str, sources: Sources) -> Content:
+    folder = project.stack(name)
+    rendering = render_stack(check_stack(load_stack(folder), folder))
+    units = {}
+    for unit in rendering.stack.units.values():
+        files = {file: rendering.files[f"{unit.name}/{file}"] for file in unit.files}
+        lock = folder.rendered / unit.name / LOCK_FILE
+        if lock.is_file():
+            files[LOCK_FILE] = lock.read_text(encoding="utf-8")
+        units[unit.name] = fingerprint_of(unit, files, sources, Given(engine=""))
+    former = {unit.formerly: unit.name for unit in rendering.stack.units.values() if unit.formerly}
+    return Content(units, rendering.stack.graph, former)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Answer the question in a file, beside it."""
+    path = Path(arguments[0])
+    question: Question = pickle.loads(path.read_bytes())  # noqa: S301  our own
+    os.chdir(question.cwd)
+    path.with_name("answer").write_bytes(pickle.dumps(_look(question)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
