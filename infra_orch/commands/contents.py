@@ -21,6 +21,7 @@ from infra_orch.fingerprint.sources import Sources
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.process import capture
 from infra_orch.project import Project
+from infra_orch.render.neighbours import Neighbours
 from infra_orch.render.write import render_stack
 from infra_orch.spec.check import check_stack
 from infra_orch.spec.load import load_stack
@@ -65,19 +66,19 @@ def _look(question: Question) -> dict[str, Content | str]:
     names = question.stacks
     if names is None:
         names = tuple(folder.name for folder in project.stack_folders())
-    sources = Sources(project, question.within, fixed=True)
+    sources, neighbours = Sources(project, question.within, fixed=True), Neighbours(project)
     found: dict[str, Content | str] = {}
     for name in names:
         try:
-            found[name] = _content(project, name, sources)
+            found[name] = _content(project, name, sources, neighbours)
         except (UserError, OSError) as error:
             found[name] = str(error).splitlines()[0]
     return found
 
 
-def _content(project: Project, name: str, sources: Sources) -> Content:
+def _content(project: Project, name: str, sources: Sources, neighbours: Neighbours) -> Content:
     folder = project.stack(name)
-    rendering = render_stack(check_stack(load_stack(folder), folder))
+    rendering = render_stack(check_stack(load_stack(folder), folder), neighbours)
     units = {}
     for unit in rendering.stack.units.values():
         files = {file: rendering.files[f"{unit.name}/{file}"] for file in unit.files}

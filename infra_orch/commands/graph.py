@@ -12,6 +12,7 @@ from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, nearest
 from infra_orch.project import Project
 from infra_orch.render.index import RenderedStack
+from infra_orch.render.neighbours import Neighbours
 from infra_orch.report.graph import FORMATS
 
 
@@ -25,9 +26,10 @@ def graph(project: Project, stacks: Sequence[str], console: Console, *, form: st
     found = affected_units(project, stacks or None, change, console) if change else None
     deleted = found.deleted if found else ()
     rendered: list[RenderedStack] = []
+    neighbours = Neighbours(project)
 
     def look(stack: str) -> int:
-        rendered.append(render_spec(project, stack)[1].stack)
+        rendered.append(render_spec(project, stack, neighbours)[1].stack)
         return ExitCode.DONE
 
     code = for_each_stack(list(found.reasons if found else stacks), console, look)

@@ -9,6 +9,7 @@ from infra_orch.commands.stacks import for_each_stack
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode
 from infra_orch.project import Project
+from infra_orch.render.neighbours import Neighbours
 from infra_orch.render.write import stale
 
 
@@ -17,11 +18,12 @@ def render(project: Project, stacks: Sequence[str], console: Console, *, check: 
 
     Says everything that is wrong with a spec. Raises UserError where a folder cannot be written.
     """
-    return for_each_stack(stacks, console, lambda stack: _render(project, stack, console, check=check))
+    neighbours = Neighbours(project)
+    return for_each_stack(stacks, console, lambda stack: _render(project, stack, neighbours, console, check=check))
 
 
-def _render(project: Project, stack: str, console: Console, *, check: bool) -> int:
-    _, rendering = render_spec(project, stack)
+def _render(project: Project, stack: str, neighbours: Neighbours, console: Console, *, check: bool) -> int:
+    _, rendering = render_spec(project, stack, neighbours)
     shown = project.shown(rendering.stack.folder.rendered)
     if check:
         diff = stale(rendering)

@@ -9,13 +9,15 @@ from infra_orch.commands.stacks import for_each_stack
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode
 from infra_orch.project import Project
+from infra_orch.render.neighbours import Neighbours
 
 
 def validate(project: Project, stacks: Sequence[str], console: Console) -> int:
     """Evaluate, check and render stacks in memory, and say all that is wrong with each. Returns the exit code."""
+    neighbours = Neighbours(project)
 
     def check(stack: str) -> int:
-        declared, _ = render_spec(project, stack)
+        declared, _ = render_spec(project, stack, neighbours)
         units, tasks = _so_many(declared.units, "unit"), _so_many(declared.tasks, "task")
         console.result(f"{declared.name} is valid: {units}, {tasks}")
         return ExitCode.DONE

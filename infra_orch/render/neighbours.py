@@ -4,41 +4,66 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
 
 from infra_orch.errors import Problem, UserError
-from infra_orch.project import StackFolder
+from infra_orch.project import Project
 from infra_orch.render.index import RenderedStack, read_index
 from infra_orch.spec.check import CheckedStack
 
 
-def shared_state_problems(checked: CheckedStack, backends: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield what *checked* shares with another stack of the project: its name, or a unit's state.
-
-    *backends* are the texts of backend.tf by unit. A neighbour that cannot be read is passed over.
+class Neighbours:
+    """The stacks of a project as they lie rendered, read when they are asked for first; one that cannot be read is
+    passed over.
     """
-    stack, project = checked.stack, checked.folder.project
-    mine = {_block(text): unit for unit, text in backends.items()}
-    for folder in project.stack_folders():
-        if folder.path == checked.folder.path or not folder.index.is_file():
-            continue
-        with contextlib.suppress(UserError):
-            other = read_index(folder)
-            shown = project.shown(folder.path)
-            if other.name == stack.name:
-                hint = "a stack's name tells its states from others'; every stack of a project has one of its own"
-                yield Problem(f'the name "{stack.name}" is that of the stack in {shown}, too', stack.where, hint)
-                continue
-            for unit, block in _backend_blocks(other, folder, stack.backend.type):
-                if block in mine:
-                    message = f'unit "{mine[block]}" would share its state with "{unit}" in {shown}'
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def problems(self, checked: CheckedStack, backends: Mapping[str, str]) -> Iterator[Problem]:
+        """Yield what *checked* shares with another stack of the project: its name, or a unit's state.
+
+        *backends* are the texts of backend.tf by unit.
+        """
+        stack, own = checked.stack, checked.folder.path
+        namesakes = [path for path in self._by_name.get(stack.name, ()) if path != own]
+        for path in namesakes:
+            hint = "a stack's name tells its states from others'; every stack of a project has one of its own"
+            message = f'the name "{stack.name}" is that of the stack in {self._project.shown(path)}, too'
+            yield Problem(message, stack.where, hint)
+        for unit, text in backends.items():
+            for path, other in self._by_backend.get(_block(text), ()):
+                if path != own and path not in namesakes:
+                    message = f'unit "{unit}" would share its state with "{other}" in {self._project.shown(path)}'
                     yield Problem(message, stack.backend.where, "put {stack} into the backend's key, prefix or path")
 
+    @cached_property
+    def _stacks(self) -> list[RenderedStack]:
+        found = []
+        for folder in self._project.stack_folders():
+            if folder.index.is_file():
+                with contextlib.suppress(UserError):
+                    found.append(read_index(folder))
+        return found
 
-def _backend_blocks(stack: RenderedStack, folder: StackFolder, backend: str) -> Iterator[tuple[str, str]]:
-    for name, unit in stack.units.items():
-        if unit.backend == backend:
-            with contextlib.suppress(OSError, UnicodeDecodeError):
-                yield name, _block((folder.rendered / name / "backend.tf").read_text(encoding="utf-8"))
+    @cached_property
+    def _by_name(self) -> Mapping[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for stack in self._stacks:
+            found.setdefault(stack.name, []).append(stack.folder.path)
+        return found
+
+    @cached_property
+    def _by_backend(self) -> Mapping[str, list[tuple[Path, str]]]:
+        """Stack folders and units by what their backend.tf says."""
+        found: dict[str, list[tuple[Path, str]]] = {}
+        for stack in self._stacks:
+            for unit in stack.units:
+                with contextlib.suppress(OSError, UnicodeDecodeError):
+                    text = (stack.folder.rendered / unit / "backend.tf").read_text(encoding="utf-8")
+                    found.setdefault(_block(text), []).append((stack.folder.path, unit))
+        return found
 
 
 def _block(text: str) -> str:

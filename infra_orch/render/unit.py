@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,7 +30,7 @@ class Templates:
 
     def __init__(self, folder: StackFolder) -> None:
         self._folder = folder
-        self._shipped = _prepared(Environment, PackageLoader("infra_orch.render", "templates"))
+        self._shipped = _shipped()
         self._own = _prepared(OwnTemplates, loader_within(folder.templates, folder.project.root))
 
     def problems(self) -> Iterator[Problem]:
@@ -90,6 +91,12 @@ def render_backend(stack: CheckedStack, checked: CheckedUnit, state_of: str, tem
         "backend": _backend(stack, state_of, rendered),
     }
     return templates.render("backend.tf", values).strip("\n") + "\n"
+
+
+@functools.cache
+def _shipped() -> Environment:
+    """The shipped templates, compiled once for all stacks."""
+    return _prepared(Environment, PackageLoader("infra_orch.render", "templates"))
 
 
 def _prepared(kind: type[Environment], loader: Any) -> Environment:

@@ -15,7 +15,7 @@ from infra_orch.files import write_if_different
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.project import StackFolder
 from infra_orch.render.index import KeptUnit, RenderedStack, digest, index_of, read_index, to_json
-from infra_orch.render.neighbours import shared_state_problems
+from infra_orch.render.neighbours import Neighbours
 from infra_orch.render.unit import Templates, render_backend, render_unit
 from infra_orch.spec.check import CheckedStack
 
@@ -40,8 +40,8 @@ class Written:
     kept: tuple[str, ...]
 
 
-def render_stack(checked: CheckedStack) -> Rendering:
-    """Render every unit of a checked stack, in memory.
+def render_stack(checked: CheckedStack, neighbours: Neighbours | None = None) -> Rendering:
+    """Render every unit of a checked stack, in memory. Who renders several hands on what is known of *neighbours*.
 
     Raises SpecError for an error in a template of the user's, and where states would be shared with another stack.
     """
@@ -55,7 +55,8 @@ def render_stack(checked: CheckedStack) -> Rendering:
         for name, unit in checked.units.items()
         if unit.unit.formerly
     }
-    problems = list(shared_state_problems(checked, {name: files["backend.tf"] for name, files in units.items()}))
+    backends = {name: files["backend.tf"] for name, files in units.items()}
+    problems = list((neighbours or Neighbours(checked.folder.project)).problems(checked, backends))
     if problems:
         project = checked.folder.project
         raise SpecError(replace(found, where=found.where and project.shown_where(found.where)) for found in problems)
