@@ -15,13 +15,12 @@ from infra_orch.commands.contents import Question, contents
 from infra_orch.commands.selecting import Wanted
 from infra_orch.console import Console
 from infra_orch.errors import UsageError
-from infra_orch.fingerprint.affected import Affected, Content, affected
+from infra_orch.fingerprint.affected import Affected, affected
 from infra_orch.git.export import export
 from infra_orch.git.repository import Repository, find_repository
 from infra_orch.project import Project
 
 _MADE = re.compile(r"(?:.+/)?stacks/.+/(?:rendered/(?:stack\.json|[^/]+/[^/]+\.tf)|record/(?:runs/)?[^/]+\.json)")
-_NO_STACK = "there is no stack "
 """What is made of specs and runs, and so tells nothing of what has changed."""
 
 
@@ -71,18 +70,12 @@ def affected_units(project: Project, stacks: Sequence[str] | None, change: Chang
         then, now = pool.map(contents, (before, head))
     if now.said.strip():
         console.note(now.said.rstrip())
-    for name, known in then.stacks.items():
-        if isinstance(known, str) and name in now.stacks:
-            told = f"{name} cannot be evaluated as it was at {change.base}, so all of it is selected"
-            if not known.startswith(_NO_STACK):
-                console.warn(f"{told}: {known}")
-    before_known = {
-        name: known if isinstance(known, Content) else None
-        for name, known in then.stacks.items()
-        if not (isinstance(known, str) and known.startswith(_NO_STACK))
-    }
-    now_known = {name: known if isinstance(known, Content) else None for name, known in now.stacks.items()}
-    found = affected(now_known, before_known, downstream=change.downstream)
+    for name, why in then.broken.items():
+        if name in now.stacks:
+            console.warn(f"{name} cannot be evaluated as it was at {change.base}, so all of it is selected: {why}")
+    for name, why in now.broken.items() if change.head else ():
+        console.warn(f"{name} cannot be evaluated as it is at {change.head}: {why}")
+    found = affected(now.known, then.known, downstream=change.downstream)
     if change.why:
         _explain(found, console)
     return found

@@ -31,7 +31,9 @@ _HOURS = 3600.0
 
 @dataclass(frozen=True)
 class Question:
-    """Which *stacks* of a project to look at (None: all), from the folder *cwd*; *within* is its repository."""
+    """Which *stacks* of a project to look at (None: all; one that is not there is passed over), from the folder *cwd*;
+    *within* is its repository.
+    """
 
     project: Project
     within: Path
@@ -45,6 +47,16 @@ class Answer:
 
     stacks: Mapping[str, Content | str]
     said: str = ""
+
+    @property
+    def known(self) -> dict[str, Content | None]:
+        """What stacks are made of; None where one cannot be evaluated."""
+        return {name: found if isinstance(found, Content) else None for name, found in self.stacks.items()}
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """Why stacks cannot be evaluated."""
+        return {name: found for name, found in self.stacks.items() if isinstance(found, str)}
 
 
 def contents(question: Question) -> Answer:
@@ -63,9 +75,8 @@ def contents(question: Question) -> Answer:
 
 def _look(question: Question) -> dict[str, Content | str]:
     project = question.project
-    names = question.stacks
-    if names is None:
-        names = tuple(folder.name for folder in project.stack_folders())
+    there = [folder.name for folder in project.stack_folders()]
+    names = there if question.stacks is None else [name for name in there if name in question.stacks]
     sources, neighbours = Sources(project, question.within, fixed=True), Neighbours(project)
     found: dict[str, Content | str] = {}
     for name in names:
@@ -86,8 +97,7 @@ def _content(project: Project, name: str, sources: Sources, neighbours: Neighbou
         if lock.is_file():
             files[LOCK_FILE] = lock.read_text(encoding="utf-8")
         units[unit.name] = fingerprint_of(unit, files, sources, Given(engine=""))
-    former = {unit.formerly: unit.name for unit in rendering.stack.units.values() if unit.formerly}
-    return Content(units, rendering.stack.graph, former)
+    return Content(rendering.stack, units)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from infra_orch.commands.opening import render_spec
 from infra_orch.commands.stacks import for_each_stack
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, nearest
+from infra_orch.fingerprint.affected import Affected
 from infra_orch.project import Project
 from infra_orch.render.index import RenderedStack
 from infra_orch.render.neighbours import Neighbours
@@ -24,17 +25,11 @@ def graph(project: Project, stacks: Sequence[str], console: Console, *, form: st
     if form not in FORMATS:
         raise UsageError(f'unknown format "{form}"', hint=nearest(form, FORMATS) or f"one of: {', '.join(FORMATS)}")
     found = affected_units(project, stacks or None, change, console) if change else None
+    rendered, code = _affected(found) if found else _evaluated(project, stacks, console)
+    if code and found and not (change and change.head):
+        # What is wrong is said as it always is.
+        _evaluated(project, [name for name in found.reasons if name not in found.now], console)
     deleted = found.deleted if found else ()
-    rendered: list[RenderedStack] = []
-    neighbours = Neighbours(project)
-
-    def look(stack: str) -> int:
-        rendered.append(render_spec(project, stack, neighbours)[1].stack)
-        return ExitCode.DONE
-
-    code = for_each_stack(list(found.reasons if found else stacks), console, look)
-    if found:
-        rendered = [_only(stack, found.units(stack.folder.name)) for stack in rendered]
     drawn = [stack for stack in rendered if stack.graph.upstream or form != "tree"]
     if drawn or deleted or (form != "tree" and not code):
         console.result(FORMATS[form](drawn, deleted))
@@ -44,6 +39,24 @@ def graph(project: Project, stacks: Sequence[str], console: Console, *, form: st
         if form == "tree" and not stack.graph.upstream:
             console.note(f"{stack.name} has no units and no tasks")
     return code
+
+
+def _evaluated(project: Project, stacks: Sequence[str], console: Console) -> tuple[list[RenderedStack], int]:
+    """The stacks as they are rendered, and an exit code that says whether one cannot be."""
+    rendered: list[RenderedStack] = []
+    neighbours = Neighbours(project)
+
+    def look(stack: str) -> int:
+        rendered.append(render_spec(project, stack, neighbours)[1].stack)
+        return ExitCode.DONE
+
+    return rendered, for_each_stack(stacks, console, look)
+
+
+def _affected(found: Affected) -> tuple[list[RenderedStack], int]:
+    """The stacks narrowed to what is affected, and an exit code that says whether one cannot be told."""
+    rendered = [_only(found.now[name].stack, found.units(name)) for name in found.reasons if name in found.now]
+    return rendered, ExitCode.DONE if len(rendered) == len(found.reasons) else ExitCode.SPEC
 
 
 def _only(stack: RenderedStack, units: Sequence[str]) -> RenderedStack:

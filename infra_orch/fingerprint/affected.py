@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from infra_orch.fingerprint.fingerprint import Fingerprint, compare
 from infra_orch.graph.graph import Graph
+from infra_orch.render.index import RenderedStack
 
 
 @dataclass(frozen=True)
 class Content:
-    """What the units of a stack are made of, and the graph over its units and tasks.
+    """A stack as it is rendered, and what its units are made of."""
 
-    *renamed* are the names that units have now, by their former ones.
-    """
-
+    stack: RenderedStack
     units: Mapping[str, Fingerprint]
-    graph: Graph
-    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph over its units and tasks."""
+        return self.stack.graph
+
+    @property
+    def former(self) -> frozenset[str]:
+        """The names that its units had before."""
+        return frozenset(unit.formerly for unit in self.stack.units.values() if unit.formerly)
 
 
 @dataclass(frozen=True)
 class Affected:
-    """What a change affects: by stack and unit, why; and what it deletes, as (stack, unit)."""
+    """What a change affects: by stack and unit, why; and what it deletes, as (stack, unit).
 
-    reasons: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
-    deleted: tuple[tuple[str, str], ...] = ()
+    *now* are the stacks as they are, those that nobody can tell left out.
+    """
+
+    reasons: Mapping[str, Mapping[str, tuple[str, ...]]]
+    deleted: tuple[tuple[str, str], ...]
+    now: Mapping[str, Content]
 
     def units(self, stack: str) -> tuple[str, ...]:
         """The units of a stack that are affected."""
@@ -54,11 +65,11 @@ def affected(now: Mapping[str, Content | None], before: Mapping[str, Content | N
         if own:
             reasons[stack] = {unit: own[unit] for unit in content.units if unit in own}
     for stack, known in sorted(before.items()):
-        there = now.get(stack) if stack in now else Content({}, Graph({}))
-        if known and there:
-            left = (unit for unit in known.units if unit not in there.units and unit not in there.renamed)
-            deleted += [(stack, unit) for unit in left]
-    return Affected(reasons, tuple(deleted))
+        there = now.get(stack)
+        if known and (there or stack not in now):
+            kept = there.units.keys() | there.former if there else frozenset[str]()
+            deleted += [(stack, unit) for unit in known.units if unit not in kept]
+    return Affected(reasons, tuple(deleted), {name: content for name, content in now.items() if content})
 
 
 def _changed(now: Content, before: Content | None) -> Iterator[tuple[str, tuple[str, ...]]]:

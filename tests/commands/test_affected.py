@@ -131,6 +131,19 @@ def test_two_commits_are_compared_and_the_checkout_is_left_as_it_is(committed: D
     assert committed.git("status", "--porcelain", "--ignored") == before
 
 
+def test_of_two_commits_the_graph_is_that_of_the_second(committed: Desk) -> None:
+    first = committed.git("rev-parse", "HEAD")
+    committed.write({"stacks/new/stack.py": DEV.replace('"e"', '"n"').replace('"dev"', '"new"')})
+    second = committed.commit()
+    shutil.rmtree(committed.root / "stacks/new")
+    assert affected(committed, "--head", second, base=first) == "n"
+    committed.write({"stacks/prod/stack.py": "x(\n"})
+    broken = committed.commit()
+    done = committed.run("graph", "--affected", "--base", first, "--head", broken, "--format", "json")
+    assert (done.code, done.out) == (65, "")
+    assert f"prod cannot be evaluated as it is at {broken}" in done.err
+
+
 def test_why_a_unit_is_selected_is_said(committed: Desk) -> None:
     committed.write({"modules/outer/page.tftpl": "bye ${name}"})
     told = committed.run("graph", "--affected", "--base", "HEAD", "--why").err.splitlines()
