@@ -145,7 +145,7 @@ def test_an_interrupt_reaches_what_a_script_runs_where_it_is_shared(tmp_path: Pa
     codes: list[int] = []
 
     def run() -> None:
-        script = ["sh", "-c", "echo ready; sleep 60; true"]
+        script = ["sh", "-c", "sh -c 'echo ready; exec sleep 60'; true"]
         codes.append(
             supervisor.run(Program(script, label="x", cwd=tmp_path, env=os.environ, stdout=out, shares_interrupt=True))
         )

@@ -77,13 +77,18 @@ def _ours(lock: StateLock, opened: Opened, run: Session) -> str | None:
     """The run that took the lock: one of ours, by this user on this machine, which can only be dead."""
     if not is_ours(lock) or lock.created is None:
         return None
+    created = lock.created.timestamp()
     for folder in sorted((opened.folder.project.scratch / "runs").glob("*"), reverse=True):
         if folder.name == run.context.run_id:
             continue
         dead = read_death(folder.name, opened.folder)
-        if dead.stack != opened.folder.name or dead.began > lock.created.timestamp() + 1:
+        if dead.stack != opened.folder.name or dead.began > created + 1:
             continue
-        return folder.name if dead.took(lock.unit, lock.created.timestamp()) else None
+        if dead.took(lock.unit, created):
+            return folder.name
+        if dead.began <= created:
+            return None  # an older run had given the stack back before this one began
+        # The lock's time is told to the second, and this run may have begun within it, after the one that took it.
     return None
 
 
