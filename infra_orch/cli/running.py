@@ -53,7 +53,8 @@ def plan(
     options = _options(
         unit,
         tag,
-        max_failures=max_failures or (1 if fail_fast else None),
+        fail_fast=fail_fast,
+        max_failures=max_failures,
         timings=timings,
         changed_only=changed_only,
         change=change_asked_for(base, wanted=affected, downstream=not no_downstream, why=why),
@@ -117,7 +118,8 @@ def apply(
     options = _options(
         unit,
         tag,
-        max_failures=max_failures or (1 if fail_fast else None),
+        fail_fast=fail_fast,
+        max_failures=max_failures,
         timings=timings,
         changed_only=changed_only,
         change=change_asked_for(base, wanted=affected, downstream=not no_downstream, why=why),
@@ -162,7 +164,8 @@ def destroy(
     options = _options(
         unit,
         tag,
-        max_failures=max_failures or (1 if fail_fast else None),
+        fail_fast=fail_fast,
+        max_failures=max_failures,
         timings=timings,
         with_upstream=False,
         with_downstream=with_downstream,
@@ -177,12 +180,20 @@ def destroy(
 
 
 def _options(
-    unit: list[str] | None, tag: list[str] | None, *, with_upstream: bool, with_downstream: bool, **rest: Any
+    unit: list[str] | None,
+    tag: list[str] | None,
+    *,
+    with_upstream: bool,
+    with_downstream: bool,
+    fail_fast: bool,
+    max_failures: int | None,
+    **rest: Any,
 ) -> RunOptions:
     from infra_orch.commands.options import RunOptions
     from infra_orch.commands.selecting import Wanted
 
-    return RunOptions(wanted=Wanted(tuple(unit or ()), tuple(tag or ()), with_upstream, with_downstream), **rest)
+    wanted = Wanted(tuple(unit or ()), tuple(tag or ()), with_upstream, with_downstream)
+    return RunOptions(wanted=wanted, max_failures=max_failures or (1 if fail_fast else None), **rest)
 
 
 def _commits(project: Project, flag: bool | None, *, sandbox: bool) -> bool:

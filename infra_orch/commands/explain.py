@@ -14,13 +14,11 @@ from infra_orch.commands.session import session
 from infra_orch.console import Console
 from infra_orch.errors import UserError
 from infra_orch.fingerprint.fingerprint import Fingerprint, compare
-from infra_orch.module.files import LOCK_FILE
 from infra_orch.project import Project
 from infra_orch.report.style import Style, safe
-from infra_orch.run.fingerprints import fingerprint_unit
+from infra_orch.run.fingerprints import fingerprint_as_it_is
 from infra_orch.run.pace import Pace
 from infra_orch.run.plan import known_upstream
-from infra_orch.run.prepare import environment_values
 from infra_orch.run.progress import Progress
 from infra_orch.run.terraform import StepError
 
@@ -44,11 +42,9 @@ def explain(project: Project, stack: str, unit: str, options: RunOptions, consol
         work, context = selection.units[unit], run.context
         upstream = known_upstream(selection, work, context)
         try:
-            secrets = {**environment_values(work.unit, context), **upstream.variables}
+            now = fingerprint_as_it_is(work, context, upstream)
         except StepError as error:
             raise UserError(error.failure.summary, hint=error.failure.hint) from error
-        folder = None if LOCK_FILE in work.files else context.work / unit
-        now = fingerprint_unit(work, context, upstream.text, secrets, folder)
         record = run.records.units().get(unit) or {}
     document = _document(opened.rendered.name, unit, now, record)
     if console.json:

@@ -9,7 +9,8 @@ from infra_orch.fingerprint.fingerprint import Fingerprint, Given, fingerprint_o
 from infra_orch.fingerprint.key import key_of
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.run.context import RunContext
-from infra_orch.run.prepare import UnitWork
+from infra_orch.run.prepare import UnitWork, environment_values
+from infra_orch.run.values import Upstream
 
 
 def fingerprint_unit(
@@ -29,3 +30,14 @@ def fingerprint_unit(
     key = key_of(context.stack.folder.project) if secrets else b""
     given = Given(f"{context.engine.name} {context.engine.version}", upstream, secrets, key)
     return fingerprint_of(work.unit, files, context.sources, given)
+
+
+def fingerprint_as_it_is(work: UnitWork, context: RunContext, upstream: Upstream) -> Fingerprint:
+    """Return the fingerprint that the next plan of a unit, given *upstream*, would have.
+
+    Raises StepError where an environment variable that it reads is not set, OSError where a file cannot be read.
+    """
+    # Where none lies beside the rendered files, the next plan would be made with the lock file in the work folder.
+    folder = None if LOCK_FILE in work.files else context.work / work.unit.name
+    secrets = {**environment_values(work.unit, context), **upstream.variables}
+    return fingerprint_unit(work, context, upstream.text, secrets, folder)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from infra_orch.errors import UserError
 from infra_orch.fingerprint.fingerprint import Fingerprint
-from infra_orch.module.files import LOCK_FILE
 from infra_orch.run.context import RunContext
-from infra_orch.run.fingerprints import fingerprint_unit
+from infra_orch.run.fingerprints import fingerprint_as_it_is
 from infra_orch.run.outcome import Basis, Failure, Outcome, Status
 from infra_orch.run.outputs import outputs_in
-from infra_orch.run.prepare import UnitWork, environment_values
+from infra_orch.run.prepare import UnitWork
 from infra_orch.run.state import StateVersion
 from infra_orch.run.stored import stored_state
 from infra_orch.run.terraform import StepError
@@ -39,11 +38,8 @@ def skipped_unit(
     unit, upstream = work.unit, upstream_values(work.unit.needs, outputs)
     if work.destroy or unit.formerly or applied.fingerprint.doubts or upstream.basis is not Basis.EXACT:
         return None
-    # Where none lies beside the rendered files, the next plan would be made with the lock file in the work folder.
-    folder = None if LOCK_FILE in work.files else context.work / unit.name
     try:
-        secrets = {**environment_values(unit, context), **upstream.variables}
-        now = fingerprint_unit(work, context, upstream.text, secrets, folder)
+        now = fingerprint_as_it_is(work, context, upstream)
         state = stored_state(work, context, former=False) if now == applied.fingerprint else None
     except (StepError, UserError, OSError):
         return None
