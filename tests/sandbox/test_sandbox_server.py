@@ -167,7 +167,7 @@ def test_two_starts_at_once_give_one_emulator(folder):
 def test_stopping_ends_it_and_says_whether_there_was_one(folder):
     emulator = server.start(folder)
     assert server.stop(folder)
-    assert not lives(emulator.pid)
+    assert ends(emulator.pid)  # it gives its lock back a moment before it is gone
     assert server.status(folder) is None
     assert not server.stop(folder)
 
