@@ -7,7 +7,7 @@ from infra_orch import _isolation  # noqa: F401  before anything else is importe
 from infra_orch._version import __version__
 from infra_orch.spec.credentials import Credentials
 from infra_orch.spec.provider import Backend, LocalBackend, Provider, S3Backend
-from infra_orch.spec.stack import Stack, Task, TaskContext, Unit
+from infra_orch.spec.stack import Stack, StackReference, Task, TaskContext, Unit, UnitReference
 from infra_orch.spec.values import (
     Block,
     EnvironmentValue,
@@ -33,9 +33,11 @@ __all__ = [
     "Reference",
     "S3Backend",
     "Stack",
+    "StackReference",
     "Task",
     "TaskContext",
     "Unit",
+    "UnitReference",
     "__version__",
     "block",
     "env",

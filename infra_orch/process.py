@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import threading
@@ -19,6 +20,8 @@ from typing import IO
 
 from infra_orch.errors import InterruptedRun, UnavailableError
 
+_FILES_BY_DEFAULT = 1024
+"""So many open files a process may usually have; what infra-orch needs besides those of its stacks is far less."""
 PATIENCE_SECONDS = 120.0
 """How long a child may take to end after SIGINT before it is killed: an apply has calls to end, a lock to release."""
 
@@ -190,6 +193,16 @@ def birth(pid: int) -> str | None:
     None where there is no such process, and where the system has no /proc.
     """
     return _stat(pid).get("starttime")
+
+
+def allow_open_files(more: int) -> None:
+    """Let this process have so many *more* files open than what it is given by default, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES_BY_DEFAULT + more
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):  # then it ends where it ends
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def lives(pid: int, born: str | None = None) -> bool:

@@ -20,6 +20,26 @@ _OURS = frozenset({"rendered", "record", "state", "templates"})
 """Folders in a stack's own, in which no stack is looked for."""
 
 
+def stack_and_unit(name: str) -> tuple[str, str]:
+    """A unit's name as a reference has it: `vpc` is ("", "vpc"), of the stack itself; `network/vpc` is of another."""
+    stack, _, unit = name.rpartition("/")
+    return stack, unit
+
+
+def beside(node: str, name: str) -> str:
+    """Return the node that *name* means where it stands at *node*: one of the same stack, or of the one that it names.
+
+    Where nodes go without their stack's name (`web`), so do those beside them.
+    """
+    stack = stack_and_unit(node)[0]
+    return name if "/" in name or not stack else f"{stack}/{name}"
+
+
+def is_stack_name(name: str) -> bool:
+    """Whether a stack's folder below `stacks/` may be called so."""
+    return all(_FOLDER.fullmatch(part) for part in name.split("/"))
+
+
 @dataclass(frozen=True)
 class Project:
     """A folder that holds `stacks/` and usually `modules/`; paths are absolute.

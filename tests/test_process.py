@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -59,7 +60,7 @@ class Child:
         self.thread.start()
 
     def ready(self) -> str:
-        wait_until(lambda: self.out.exists() and "ready" in self.out.read_text())
+        wait_until(lambda: self.out.exists() and re.search("ready.*\n", self.out.read_text()))
         return self.out.read_text()
 
     def end(self) -> int:

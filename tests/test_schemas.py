@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from importlib.resources import files
 from pathlib import Path
@@ -10,8 +11,19 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
 
-NAMES = ("stack", "run-record", "unit-record", "run-document", "graph", "plan-bundle", "timings", "fingerprint")
+NAMES = (
+    "stack",
+    "run-record",
+    "unit-record",
+    "run-document",
+    "runs-document",
+    "graph",
+    "plan-bundle",
+    "timings",
+    "fingerprint",
+)
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -29,7 +41,12 @@ def strict(part: Any) -> Any:
 
 
 def check(name: str, document: Any) -> None:
-    validator = Draft202012Validator(strict(schema(name)), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    run = Resource.from_contents(strict(schema("run-document")))
+    validator = Draft202012Validator(
+        strict(schema(name)),
+        format_checker=Draft202012Validator.FORMAT_CHECKER,
+        registry=Registry().with_resource(run.id() or "", run),
+    )
     assert [error.message for error in validator.iter_errors(document)] == []
 
 
@@ -167,3 +184,24 @@ def test_plan_bundles_are_as_their_schema_says(two_units, tmp_path: Path, monkey
 
 def test_a_graph_is_as_its_schema_says(busy) -> None:
     check("graph", json.loads(busy.run("graph", "dev", "--format", "json").out))
+
+
+def test_what_leads_from_stack_to_stack_is_as_the_schemas_say(two_units) -> None:
+    spec = """
+    from infra_orch import Stack
+
+    stack = Stack("app")
+    network = Stack.reference("dev").unit("network")
+    stack.unit("web", module="network", inputs={"name": network.outputs.name}, after=[network])
+    """
+    two_units.write({"stacks/team/app/stack.py": spec})
+    done = two_units.run("apply", "--all", "--auto-approve", "--json")
+    assert done.code == 0, done.err
+    check("runs-document", json.loads(done.out))
+    check("stack", json.loads((two_units.root / "stacks/team/app/rendered/stack.json").read_text()))
+    two_units.commit()
+    (two_units.root / "stacks/team/app/stack.py").unlink()
+    shutil.rmtree(two_units.root / "stacks/team/app/rendered")
+    graph = json.loads(two_units.run("graph", "--affected", "--base", "HEAD", "--format", "json").out)
+    assert graph["deleted"] == [{"stack": "team/app", "unit": "web"}]
+    check("graph", graph)

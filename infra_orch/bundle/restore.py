@@ -10,7 +10,7 @@ from infra_orch.errors import UserError
 from infra_orch.files import private_folder, write_if_different
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.module.lock_file import provider_versions
-from infra_orch.run.context import RunContext
+from infra_orch.run.context import Contexts, RunContext
 from infra_orch.run.fingerprints import fingerprint_unit
 from infra_orch.run.outcome import Outcome, Status, count
 from infra_orch.run.plan import Preview, Selection, forget, run_graph, skipped_task
@@ -37,13 +37,14 @@ class Locks:
     reasons: list[str]
 
 
-def restore(bundle: Bundle, selection: Selection, context: RunContext, outside: Outputs, locks: Locks) -> Preview:
+def restore(bundle: Bundle, selection: Selection, contexts: Contexts, outside: Outputs, locks: Locks) -> Preview:
     """Prepare the units' work folders with the bundle's plans in them, and return the preview that it holds.
 
     *outside*: outputs of units outside the run, by unit. *locks*: see locks_of(). What changes is read from the plans
     themselves, so nothing else can be shown than what they do. A unit that cannot be prepared is failed in the preview.
     """
     nodes: dict[str, Planned] = {}
+    context = contexts.whole
 
     def work(name: str) -> Outcome:
         if name in selection.units:
@@ -57,7 +58,7 @@ def restore(bundle: Bundle, selection: Selection, context: RunContext, outside: 
         return nodes[name].outcome
 
     try:
-        outcomes = run_graph(selection, work, context, phase="plan", lets_on=lambda _: True)
+        outcomes = run_graph(selection, work, contexts, phase="plan", lets_on=lambda _: True)
     except BaseException:
         forget(selection, context)
         raise

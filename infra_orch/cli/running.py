@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def plan(
-    stack: o.Stack,
+    stack: o.Stacks = None,
+    all: o.All = False,  # noqa: A002  the option's name
     unit: o.Unit = None,
     tag: o.Tag = None,
     with_upstream: o.WithUpstream = False,
@@ -49,6 +50,7 @@ def plan(
     """Show what an apply would do, with truthful values."""
     from infra_orch.commands.affecting import change_asked_for
     from infra_orch.commands.plan import plan as command
+    from infra_orch.commands.stacks import asked_for
 
     options = _options(
         unit,
@@ -69,13 +71,14 @@ def plan(
         out=out,
         detailed_exitcode=detailed_exitcode,
     )
-    return command(
-        project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), stack, options, Console(json=json)
-    )
+    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
+    stacks = asked_for(project, stack or (), console, everything=all, affected=affected)
+    return command(project, stacks, options, console)
 
 
 def apply(
-    stack: o.Stack,
+    stack: o.Stacks = None,
+    all: o.All = False,  # noqa: A002  the option's name
     unit: o.Unit = None,
     tag: o.Tag = None,
     with_upstream: o.WithUpstream = False,
@@ -113,6 +116,7 @@ def apply(
     """Plan, show, ask, apply exactly that, record it in git."""
     from infra_orch.commands.affecting import change_asked_for
     from infra_orch.commands.apply import apply as command
+    from infra_orch.commands.stacks import asked_for
 
     project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
     options = _options(
@@ -136,11 +140,14 @@ def apply(
         plan=plan,
         resume=resume,
     )
-    return command(project, stack, options, Console(json=json))
+    console = Console(json=json)
+    stacks = asked_for(project, stack or (), console, everything=all, affected=affected)
+    return command(project, stacks, options, console)
 
 
 def destroy(
-    stack: o.Stack,
+    stack: o.Stacks = None,
+    all: o.All = False,  # noqa: A002  the option's name
     unit: o.Unit = None,
     tag: o.Tag = None,
     with_downstream: o.WithDownstream = False,
@@ -159,6 +166,7 @@ def destroy(
 ) -> int:
     """Plan a destruction, show, ask, do it in reverse order."""
     from infra_orch.commands.apply import destroy as command
+    from infra_orch.commands.stacks import asked_for
 
     project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
     options = _options(
@@ -176,7 +184,9 @@ def destroy(
         from_rendered=from_rendered,
         full=full,
     )
-    return command(project, stack, options, Console(json=json))
+    console = Console(json=json)
+    stacks = asked_for(project, stack or (), console, everything=all, affected=False)
+    return command(project, stacks, options, console)
 
 
 def _options(

@@ -24,10 +24,12 @@ from infra_orch.bundle.make import About, check_out, make_bundle, unfit
 from infra_orch.bundle.manifest import Origin, Selectors
 from infra_orch.bundle.premises import sources_of
 from infra_orch.bundle.restore import locks_of, restore, with_locks
+from infra_orch.commands.dependents import refuse_dependents
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.pacing import pace_of
-from infra_orch.commands.previewing import show_preview
+from infra_orch.commands.parts import Part
+from infra_orch.commands.previewing import Chosen, Shown, show_preview
 from infra_orch.commands.selecting import Wanted, refuse_orphans, select
 from infra_orch.commands.session import Session
 from infra_orch.console import Console
@@ -153,15 +155,13 @@ def offer_of(project: Project, stack: str, options: RunOptions, console: Console
     return Offer(bundle)
 
 
-def preview_offer(
-    offer: Offer, opened: Opened, run: Session, options: RunOptions, console: Console
-) -> tuple[Selection, Preview, list[str]]:
+def preview_offer(offer: Offer, part: Part, run: Session, console: Console) -> Shown:
     """Check that all that a bundle rests on still holds, put its plans into place, and show them.
 
-    Returns the selection, the preview, and the units that are left over. Raises RefusedError where anything has moved
-    on, or it was applied before.
+    Raises RefusedError where anything has moved on, or it was applied before.
     """
     bundle, context = offer.bundle, run.context
+    opened, options = part.opened, part.options
     manifest = bundle.manifest
     records = run.records
     refuse_for(bundle, applied_before(bundle, offer.marks(run)))
@@ -175,19 +175,23 @@ def preview_offer(
     refuse_for(bundle, reasons)
     if offer.kind == "destroy":
         refuse_orphans(opened, selection.units, records)
+    going = {part.name: {name for name, work in selection.units.items() if work.destroy}}
+    refuse_dependents(going, opened.folder.project, sandbox=run.sandbox)
     refuse_for(bundle, moved_states(manifest, selection, context))
     outside = _outside(offer, selection, run)
     refuse_for(bundle, moved_outside(manifest, selection, Preview({}, outside)))
     selection = with_locks(selection, locks)
-    shown = restore(bundle, selection, context, outside, locks)
+    restored = restore(bundle, selection, run.contexts, outside, locks)
+    left_over = [name for name in names_left_over(records, opened.rendered) if name not in selection.units]
+    chosen = Chosen(part, run, selection, left_over)
+    shown = Shown((chosen,), selection, run.contexts, restored, several=False)
     console.note(_provenance(offer, run))
     try:
-        show_preview(selection, shown, run, options, console, kind=offer.kind)
+        show_preview(shown, console, kind=offer.kind)
     except BaseException:
         forget(selection, context)
         raise
-    left_over = [name for name in names_left_over(records, opened.rendered) if name not in selection.units]
-    return selection, shown, left_over
+    return shown
 
 
 def take(offer: Offer, selection: Selection, run: Session, *, asked: bool) -> None:
@@ -214,7 +218,7 @@ def _selection(offer: Offer, opened: Opened, run: Session, options: RunOptions) 
 
 def _outside(offer: Offer, selection: Selection, run: Session) -> dict[str, Mapping[str, Output]]:
     """The outputs, as they are now, of the units outside the run that the plan was made with."""
-    reader = OutsideOutputs(selection, run.context)
+    reader = OutsideOutputs(selection, run.contexts)
     found: dict[str, Mapping[str, Output]] = {}
     for name in offer.bundle.manifest.outside:
         if name not in selection.outside:

@@ -119,7 +119,7 @@ def _look(question: Question) -> dict[str, Content | str]:
 
 def _content(project: Project, name: str, sources: Sources, neighbours: Neighbours) -> Content:
     folder = project.stack(name)
-    rendering = render_stack(check_stack(load_stack(folder), folder), neighbours)
+    rendering = render_stack(check_stack(load_stack(folder), folder, neighbours.specs), neighbours)
     units = {}
     for unit in rendering.stack.units.values():
         files = {file: rendering.files[f"{unit.name}/{file}"] for file in unit.files}

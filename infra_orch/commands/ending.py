@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from infra_orch.module.lock_file import provider_versions
 from infra_orch.record.record import RunFacts, changed_the_world, run_record, unit_record
 from infra_orch.record.store import commit_message, commit_run, records_of, write_records
 from infra_orch.render.write import forget_kept
-from infra_orch.report.document import document, text
+from infra_orch.report.document import document, documents, text
 from infra_orch.report.terminal import apply_summary
 from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Outcome, Status
-from infra_orch.run.plan import Preview, Selection, forget
+from infra_orch.run.plan import Selection, forget
 from infra_orch.run.unit import Planned
 
 
@@ -62,51 +63,76 @@ def exit_code(outcomes: Mapping[str, Outcome], run: Session, *, detailed: bool =
     return ExitCode.DONE
 
 
-def finish_plan(
-    selection: Selection,
-    shown: Preview,
-    run: Session,
-    console: Console,
-    left_over: list[str],
-    bundle: str | None = None,
-) -> None:
-    """End a plan: keep its document for `show`, print it where --json asks for it, and forget what is secret.
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended for one stack: *nodes* are what became of its units and tasks, by name.
 
-    *bundle* is the id of the bundle that was written of it.
+    *left_over* are units that left the spec and still exist. *bundle* is the id of the bundle that was written of it,
+    or that was applied.
     """
-    _end(selection, shown.outcomes, run, console, left_over, bundle)
+
+    run: Session
+    options: RunOptions
+    selection: Selection
+    nodes: Mapping[str, Planned]
+    left_over: list[str]
+    bundle: str | None
+
+    @property
+    def stack(self) -> str:
+        """The stack, by the name of its folder."""
+        return self.run.context.stack.folder.name
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """The outcomes by name."""
+        return {name: node.outcome for name, node in self.nodes.items()}
 
 
-def finish_apply(
-    selection: Selection,
-    nodes: Mapping[str, Planned],
-    run: Session,
-    options: RunOptions,
-    console: Console,
-    left_over: list[str],
-    bundle: str | None = None,
-) -> None:
+def outcomes_of(ended: Sequence[Ended], *, several: bool) -> dict[str, Outcome]:
+    """Return all outcomes by name; those of several stacks by the stacks' names and theirs."""
+    if not several:
+        return ended[0].outcomes
+    return {
+        f"{one.stack}/{name}": replace(outcome, name=f"{one.stack}/{name}")
+        for one in ended
+        for name, outcome in one.outcomes.items()
+    }
+
+
+def nothing_to_do(command: str, console: Console) -> int:
+    """End a run over several stacks in none of which there is anything to work on. Returns the exit code."""
+    if console.json:
+        console.document(text(documents({}, command, "unchanged", 0.0)))
+    return ExitCode.DONE
+
+
+def finish_plan(ended: Sequence[Ended], console: Console, *, several: bool) -> None:
+    """End a plan: keep its document for `show`, print it where --json asks for it, and forget what is secret."""
+    _end(ended, console, several=several)
+
+
+def finish_apply(ended: Sequence[Ended], console: Console, *, several: bool) -> None:
     """End an apply or destroy: write and commit the records, whatever failed, then say how it went.
 
-    *bundle* is the id of the bundle that was applied; it goes into the run's record, so that it is not applied again.
+    The id of the bundle goes into the run's record, so that it is not applied again.
     """
-    outcomes = {name: node.outcome for name, node in nodes.items()}
+    run = ended[0].run
     notes: list[str] = []
     try:
-        if any(_did_something(node.outcome) for node in nodes.values()):
-            notes = _record(selection, nodes, run, options, bundle)
-        else:
-            notes = ["nothing was done, so there is nothing to record"]
+        done = [one for one in ended if any(_did_something(node.outcome) for node in one.nodes.values())]
+        notes = _record(done) if done else ["nothing was done, so there is nothing to record"]
     except OSError as error:
         raise UserError(
             f"the records of run {run.context.run_id} could not be written: {error}",
             hint=f"{run.context.shown(run.context.run_folder)}/run.json has what was done",
         ) from error
     finally:
+        outcomes = outcomes_of(ended, several=several)
         console.result(apply_summary(outcomes, console.style, run.command, time.monotonic() - run.began))
         for note in notes:
             console.note(note)
-        _end(selection, outcomes, run, console, left_over, bundle)
+        _end(ended, console, several=several)
 
 
 def _did_something(outcome: Outcome) -> bool:
@@ -114,47 +140,81 @@ def _did_something(outcome: Outcome) -> bool:
     return outcome.status in (Status.APPLIED, Status.FAILED)
 
 
-def _end(
-    selection: Selection,
-    outcomes: Mapping[str, Outcome],
-    run: Session,
-    console: Console,
-    left_over: list[str],
-    bundle: str | None,
-) -> None:
-    context = run.context
-    status = run_status(outcomes, run.command, stopped=context.supervisor.stopping)
+def _end(ended: Sequence[Ended], console: Console, *, several: bool) -> None:
+    finished = {one.stack: _finished(one) for one in ended}
+    for one in ended:
+        context, told = one.run.context, finished[one.stack]
+        forget(one.selection, context)
+        try:
+            write_atomically(context.run_folder / "run.json", text(told) + "\n", mode=0o600)
+            context.journal.write("done", durable=True, status=told["status"])
+        except OSError as error:
+            console.warn(f"infra-orch show will not know of this run: {error}")
+    if console.json and several:
+        run = ended[0].run
+        status = run_status(outcomes_of(ended, several=True), run.command, stopped=run.context.supervisor.stopping)
+        console.document(text(documents(finished, run.command, status, time.monotonic() - run.began)))
+    elif console.json:
+        console.document(text(finished[ended[0].stack]))
+
+
+def _finished(one: Ended) -> dict[str, Any]:
+    """The document of a run."""
+    context, outcomes = one.run.context, one.outcomes
+    status = run_status(outcomes, one.run.command, stopped=context.supervisor.stopping)
     used = context.gateway.used if context.gateway else None
-    finished = document(outcomes, run.facts(), status=status, left_over=left_over, gateway=used)
-    finished = context.redactor.value(finished) | ({"bundle": bundle} if bundle else {})
-    forget(selection, context)
-    try:
-        write_atomically(context.run_folder / "run.json", text(finished) + "\n", mode=0o600)
-        context.journal.write("done", durable=True, status=status)
-    except OSError as error:
-        console.warn(f"infra-orch show will not know of this run: {error}")
-    if console.json:
-        console.document(text(finished))
+    finished = document(outcomes, one.run.facts(), status=status, left_over=one.left_over, gateway=used)
+    return dict(context.redactor.value(finished)) | ({"bundle": one.bundle} if one.bundle else {})
 
 
-def _record(
-    selection: Selection, nodes: Mapping[str, Planned], run: Session, options: RunOptions, bundle: str | None
-) -> list[str]:
-    """Write the records of a run and commit them. Returns what the user should know of that.
+def _record(ended: Sequence[Ended]) -> list[str]:
+    """Write the records of a run and commit them, those of all its stacks in one commit. Returns what the user should
+    know of that.
 
     A commit that fails changes nothing in how the run went: the records are there, and go into the next one's commit.
     Raises OSError where they cannot be written.
     """
+    changed = {one.stack: _write_records(one) for one in ended}
+    run, options = ended[0].run, ended[0].options
+    if not options.commit:
+        return []
+    if run.repository is None:
+        return ["not a git repository: the records are written, and not committed"]
+    try:
+        paths: dict[Path, bytes | None] = {}
+        for one in ended:
+            before = one.run.past.rendered if one.run.past else None
+            paths |= _rendered(one.run, run.repository) if before is None else before
+            paths |= changed[one.stack]
+        records = [records_of(one.run.context.stack.folder, sandbox=run.sandbox, committed=True) for one in ended]
+        commit = commit_run(run.repository, records, paths, run.context.redactor.text(_message(ended)))
+    except UserError as error:
+        return [f"not committed, and left for the next run to commit: {error.summary}", *filter(None, [error.hint])]
+    recorded = [f"recorded in {commit.sha[:10]} on {commit.branch or 'a detached HEAD'}"] if commit.sha else []
+    return [*commit.notes, *recorded]
+
+
+def _message(ended: Sequence[Ended]) -> str:
+    """The message of the commit of a run's records."""
+    run, several = ended[0].run, len(ended) > 1
+    realm = " in the sandbox" if run.sandbox else ""
+    stacks = ended[0].run.context.stack.name if not several else f"{len(ended)} stacks"
+    ids = [one.run.context.run_id for one in ended]
+    return commit_message(outcomes_of(ended, several=several), f"{run.command} {stacks}{realm}", ids)
+
+
+def _write_records(one: Ended) -> dict[Path, bytes | None]:
+    """Write the records of what a run did in one stack. Returns what has to be committed, by path."""
+    run, options, nodes = one.run, one.options, one.nodes
     context, folder = run.context, run.context.stack.folder
     facts = run.facts()
     records = records_of(folder, sandbox=run.sandbox, committed=options.commit)
-    outcomes = {name: node.outcome for name, node in nodes.items()}
-    units = _unit_records(selection, nodes, context, facts, run.records.units())
-    status = run_status(outcomes, run.command, stopped=context.supervisor.stopping)
-    run_document = context.redactor.value(run_record(outcomes, facts, status=status))
-    if bundle:
-        run_document["bundle"] = bundle
-    gone = {name for name in selection.units if name not in context.stack.units}
+    units = _unit_records(one.selection, nodes, context, facts, run.records.units())
+    status = run_status(one.outcomes, run.command, stopped=context.supervisor.stopping)
+    run_document = context.redactor.value(run_record(one.outcomes, facts, status=status))
+    if one.bundle:
+        run_document["bundle"] = one.bundle
+    gone = {name for name in one.selection.units if name not in context.stack.units}
     renamed = {unit.formerly for name, unit in context.stack.units.items() if unit.formerly and name in units}
     if run.sandbox:
         # These go with the emulator. What is not committed stays as history alone.
@@ -163,20 +223,7 @@ def _record(
     changed = write_records(records, units, run_document, gone, renamed)
     if not run.sandbox:
         forget_kept(folder, {name for name in gone if units.get(name, {}).get("status") == "destroyed"})
-    if not options.commit:
-        return []
-    if run.repository is None:
-        return ["not a git repository: the records are written, and not committed"]
-    realm = " in the sandbox" if run.sandbox else ""
-    message = commit_message(outcomes, f"{run.command} {context.stack.name}{realm}", context.run_id)
-    try:
-        before = run.past.rendered if run.past else None
-        paths = {**(_rendered(run, run.repository) if before is None else before), **changed}
-        commit = commit_run(run.repository, records, paths, context.redactor.text(message))
-    except UserError as error:
-        return [f"not committed, and left for the next run to commit: {error.summary}", *filter(None, [error.hint])]
-    recorded = [f"recorded in {commit.sha[:10]} on {commit.branch or 'a detached HEAD'}"] if commit.sha else []
-    return [*commit.notes, *recorded]
+    return changed
 
 
 def _unit_records(

@@ -40,7 +40,7 @@ def explain(project: Project, stack: str, unit: str, options: RunOptions, consol
     with session(project, opened, "explain", console, Progress(), options, locked=False) as run:
         selection = select(opened, wanted, "explain", Pace(workers=1))
         work, context = selection.units[unit], run.context
-        upstream = known_upstream(selection, work, context)
+        upstream = known_upstream(selection, work, run.contexts)
         try:
             now = fingerprint_as_it_is(work, context, upstream)
         except StepError as error:

@@ -28,18 +28,21 @@ _MIB = 1 << 20
 
 
 @contextlib.contextmanager
-def served_by(project: Project, context: RunContext, console: Console) -> Iterator[Gateway | None]:
-    """The gateway for a run's commands, or None where it is switched off. What it cannot serve is told once."""
-    config = context.providers.config
+def served_by(project: Project, contexts: Sequence[RunContext], console: Console) -> Iterator[Gateway | None]:
+    """The gateway for the commands of a run over stacks, or None where it is switched off. What it cannot serve is told
+    once.
+    """
+    config = contexts[0].providers.config
 
     def told(provider: str, reason: str) -> None:
         console.warn(f"{provider} is started by every Terraform command for itself: {reason}")
-        with contextlib.suppress(OSError):
-            context.journal.write("fallback", provider=provider, reason=reason)
+        for context in contexts:
+            context.journal.note("fallback", provider=provider, reason=reason)
 
     def found(address: str) -> None:
         # What providers still do for commands that are gone is asked for there.
-        context.journal.write("gateway", durable=True, address=address)
+        for context in contexts:
+            context.journal.write("gateway", durable=True, address=address)
 
     if project.settings.gateway == "off":
         yield None
@@ -48,7 +51,7 @@ def served_by(project: Project, context: RunContext, console: Console) -> Iterat
         yield None
     else:
         ways = _ways(project, _overridden(config))
-        log = context.run_folder / "gateway.log"
+        log = contexts[0].run_folder / "gateway.log"
         gateway = Gateway(ways, log, warm=project.settings.gateway == "warm", told=told, found=found)
         with contextlib.closing(gateway):
             yield gateway

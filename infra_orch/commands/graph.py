@@ -37,7 +37,7 @@ def graph(project: Project, stacks: Sequence[str], console: Console, *, form: st
         console.note("nothing is affected")
     for stack in rendered:
         if form == "tree" and not stack.graph.upstream:
-            console.note(f"{stack.name} has no units and no tasks")
+            console.note(f"{stack.folder.name} has no units and no tasks")
     return code
 
 

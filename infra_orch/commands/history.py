@@ -56,7 +56,7 @@ def _commits(project: Project, folder: Path, runs: Mapping[str, Path]) -> dict[s
     if repository is None:
         return {}
     entries = repository.log([repository.relative(folder)], len(runs)) if runs else []
-    found = {entry.trailers[TRAILER]: entry.sha for entry in entries if TRAILER in entry.trailers}
+    found = {run: entry.sha for entry in entries for run in entry.trailers.get(TRAILER, ())}
     for name, path in runs.items():
         if name not in found and path.parent == folder:
             for entry in repository.log([repository.relative(path)], 1):

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from infra_orch.commands.committed import Differs, differences
 from infra_orch.commands.planted import refuse_planted
 from infra_orch.console import Console
-from infra_orch.errors import RefusedError, UserError, Where
+from infra_orch.errors import Problem, RefusedError, SpecError, UserError, Where
 from infra_orch.git.repository import find_repository
 from infra_orch.guard.check import check_rendered, guarded
 from infra_orch.module.files import NOT_PART, module_folders
 from infra_orch.module.reads import read_outside
-from infra_orch.project import Project, StackFolder
+from infra_orch.project import Project, StackFolder, stack_and_unit
 from infra_orch.record.leftover import units_to_keep
 from infra_orch.record.store import records_of
 from infra_orch.render.index import RenderedStack, digest, read_index
 from infra_orch.render.neighbours import Neighbours
 from infra_orch.render.write import Rendering, Written, render_stack, with_kept, write
+from infra_orch.run.prepare import UnitWork, read_files
 from infra_orch.spec.check import check_stack
 from infra_orch.spec.load import load_stack
 from infra_orch.spec.sound import holds_opaque
@@ -29,17 +30,27 @@ from infra_orch.spec.stack import Stack, Task
 class Opened:
     """A stack that can be run: as rendered, with its tasks' functions (none where no Python was evaluated).
 
-    *regions* are AWS_REGION and the like for tasks, from the stack's first AWS provider.
+    *regions* are AWS_REGION and the like for tasks, from the stack's first AWS provider. *others* are the stacks that
+    it refers to, by name, as they lie rendered; one that never was rendered is left out.
     """
 
     rendered: RenderedStack
     tasks: Mapping[str, Task]
     regions: Mapping[str, str]
+    others: Mapping[str, RenderedStack] = field(default_factory=dict)
 
     @property
     def folder(self) -> StackFolder:
         """The stack's folder."""
         return self.rendered.folder
+
+    def elsewhere(self, name: str) -> UnitWork | None:
+        """A unit of another stack, `network/vpc`, as it lies rendered; None where it was never rendered."""
+        stack, unit = stack_and_unit(name)
+        rendered = self.others.get(stack)
+        if rendered is None or unit not in rendered.units:
+            return None
+        return UnitWork(rendered.units[unit], read_files(rendered.folder.rendered, rendered.units[unit]))
 
 
 def render_spec(project: Project, name: str, neighbours: Neighbours | None = None) -> tuple[Stack, Rendering]:
@@ -47,25 +58,60 @@ def render_spec(project: Project, name: str, neighbours: Neighbours | None = Non
 
     Who renders several hands on what is known of their *neighbours*.
     """
-    folder = project.stack(name)
+    folder, neighbours = project.stack(name), neighbours or Neighbours(project)
     stack = load_stack(folder)
-    return stack, _keeping(render_stack(check_stack(stack, folder), neighbours))
+    return stack, _keeping(render_stack(check_stack(stack, folder, neighbours.specs), neighbours))
 
 
 def open_stack(project: Project, name: str, console: Console, *, from_rendered: bool = False) -> Opened:
-    """Open a stack, and bring its rendered files up to date where the spec is evaluated.
+    """Open one stack as open_stacks() does."""
+    return open_stacks(project, [name], console, from_rendered=from_rendered)[name]
 
-    Raises NotAllowedError where the setting `allow`, which always holds for *from_rendered*, does not allow something
-    in the files or in the modules that they call.
+
+def open_stacks(
+    project: Project, names: Iterable[str], console: Console, *, from_rendered: bool = False
+) -> dict[str, Opened]:
+    """Open stacks by their names, and bring their rendered files up to date where the specs are evaluated.
+
+    Raises SpecError with all that is wrong with any of them, before anything is written, and NotAllowedError where the
+    setting `allow`, which always holds for *from_rendered*, does not allow something in the files or in the modules
+    that they call.
     """
     if from_rendered:
-        rendered = committed_render(guarded(project).stack(name))
-        check_rendered(rendered)
-        return Opened(rendered, {}, {})
-    stack, rendering = render_spec(project, name)
-    write_render(rendering, console)
-    check_rendered(rendering.stack)
-    return Opened(rendering.stack, {task.name: task for task in stack.tasks}, _regions(stack))
+        committed = {name: committed_render(guarded(project).stack(name)) for name in names}
+        for rendered in committed.values():
+            check_rendered(rendered)
+        return {name: opened_as_rendered(rendered, committed_render) for name, rendered in committed.items()}
+    declared: dict[str, tuple[Stack, Rendering]] = {}
+    problems: list[Problem] = []
+    neighbours = Neighbours(project)
+    for name in names:
+        try:
+            declared[name] = render_spec(project, name, neighbours)
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
+    for _, rendering in declared.values():
+        write_render(rendering, console)
+        check_rendered(rendering.stack)
+    return {name: _opened(stack, rendering.stack) for name, (stack, rendering) in declared.items()}
+
+
+def _opened(stack: Stack, rendered: RenderedStack) -> Opened:
+    tasks = {task.name: task for task in stack.tasks}
+    return Opened(rendered, tasks, _regions(stack), _others(rendered, read_index))
+
+
+def opened_as_rendered(rendered: RenderedStack, read: Callable[[StackFolder], RenderedStack]) -> Opened:
+    """Open a stack as it lies rendered; the others that it refers to are *read* so, too. Raises as that does."""
+    return Opened(rendered, {}, {}, _others(rendered, read))
+
+
+def _others(rendered: RenderedStack, read: Callable[[StackFolder], RenderedStack]) -> dict[str, RenderedStack]:
+    project = rendered.folder.project
+    folders = {name: StackFolder(project, project.stacks / name) for name in rendered.stacks_before}
+    return {name: read(folder) for name, folder in folders.items() if folder.index.is_file()}
 
 
 def write_render(rendering: Rendering, console: Console) -> Written:

@@ -18,7 +18,7 @@ from infra_orch.graph.graph import Graph
 from infra_orch.project import Project
 from infra_orch.redact import MASK, Redactor
 from infra_orch.report.style import safe
-from infra_orch.run.context import RunContext
+from infra_orch.run.context import Contexts
 from infra_orch.run.outcome import Failure, Outcome, Status
 from infra_orch.run.outputs import read_outputs
 from infra_orch.run.pace import Pace
@@ -48,7 +48,7 @@ def output(
     opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
     wanted = Wanted(units=(unit,)) if unit else Wanted()
     with session(project, opened, "output", console, Progress(), replace(options, wanted=wanted), locked=False) as run:
-        values = _read(select(opened, wanted, "output", Pace(project.settings.workers)), run.context)
+        values = _read(select(opened, wanted, "output", Pace(project.settings.workers)), run.contexts)
         if not sensitive:
             values = {node: _with_marks(outputs, run.context.redactor) for node, outputs in values.items()}
     if name is not None:
@@ -63,9 +63,10 @@ def output(
     return 0
 
 
-def _read(selection: Selection, context: RunContext) -> dict[str, Mapping[str, Output]]:
+def _read(selection: Selection, contexts: Contexts) -> dict[str, Mapping[str, Output]]:
     """The outputs of the selection's units, by unit."""
     found: dict[str, Mapping[str, Output]] = {}
+    context = contexts.whole
 
     def work(node: str) -> Outcome:
         try:
@@ -80,7 +81,7 @@ def _read(selection: Selection, context: RunContext) -> dict[str, Mapping[str, O
     for unit in selection.units.values():
         for variable in unit.unit.variables:
             context.redactor.add(os.environ.get(variable))
-    outcomes = run_graph(selection, work, context, lets_on=lambda _: True, graph=Graph.of(selection.units, ()))
+    outcomes = run_graph(selection, work, contexts, lets_on=lambda _: True, graph=Graph.of(selection.units, ()))
     if context.supervisor.stopping:
         raise InterruptedRun("interrupted")
     for outcome in outcomes.values():

@@ -3,28 +3,120 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from infra_orch.commands.dependents import refuse_dependents
+from infra_orch.commands.ending import Ended
 from infra_orch.commands.opening import Opened
-from infra_orch.commands.options import RunOptions
 from infra_orch.commands.pacing import pace_of
+from infra_orch.commands.parts import Part
 from infra_orch.commands.selecting import refuse_missing_variables, refuse_orphans, select, states_elsewhere
 from infra_orch.commands.session import Session
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError
-from infra_orch.project import Project
 from infra_orch.record.applied import applied_units
 from infra_orch.record.leftover import LeftOver, bring_back, names_left_over
 from infra_orch.report.terminal import plan_lines, plan_summary
-from infra_orch.run.outcome import Status
+from infra_orch.run.context import Contexts
+from infra_orch.run.joint import contexts_of, joined, part_of, preview_of
+from infra_orch.run.outcome import Outcome, Status
 from infra_orch.run.plan import Preview, Selection, forget, plan
-from infra_orch.run.unit import show_text
+from infra_orch.run.progress import Progress
+from infra_orch.run.skip import Applied
+from infra_orch.run.unit import Planned, show_text
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a run is to do of one stack: *selection*, and the units that are left over in it."""
+
+    part: Part
+    run: Session
+    selection: Selection
+    left_over: list[str]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a run showed. *selection*, *contexts* and *preview* are of all its stacks together; *several*: their nodes
+    go by the stacks' names.
+    """
+
+    chosen: tuple[Chosen, ...]
+    selection: Selection
+    contexts: Contexts
+    preview: Preview
+    several: bool
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """The outcomes by name."""
+        return self.preview.outcomes
+
+    @property
+    def run(self) -> Session:
+        """The run of the first stack: what all have in common is in it."""
+        return self.chosen[0].run
+
+    def of(self, one: Chosen) -> Preview:
+        """What was shown of one stack, by the names that its nodes have in it."""
+        return preview_of(self.preview, one.part.name) if self.several else self.preview
+
+    def ended(self, nodes: Mapping[str, Planned] | None = None, bundle: str | None = None) -> list[Ended]:
+        """How the run ended for each stack, given what became of all *nodes*; None: it went no further."""
+        return [
+            Ended(
+                one.run,
+                one.part.options,
+                one.selection,
+                part_of(nodes or self.preview.nodes, one.part.name) if self.several else nodes or self.preview.nodes,
+                one.left_over,
+                bundle,
+            )
+            for one in self.chosen
+        ]
 
 
 def preview(
-    project: Project, opened: Opened, run: Session, options: RunOptions, console: Console, *, kind: str
-) -> tuple[Selection, Preview, list[str]]:
-    """Plan what was asked for and show it. Returns the selection, the preview, and the units that are left over."""
-    records = run.records
+    parts: Sequence[Part], runs: Sequence[Session], progress: Progress, console: Console, *, kind: str, several: bool
+) -> Shown:
+    """Plan what was asked for of stacks, show it, and return what was shown."""
+    chosen = [_choose(part, run, console, kind=kind) for part, run in zip(parts, runs, strict=True)]
+    refuse_dependents(_destroyed(chosen), parts[0].opened.folder.project, sandbox=parts[0].options.sandbox)
+    if several:
+        selection = joined(
+            {one.part.name: one.selection for one in chosen}, {part.name: part.opened.rendered for part in parts}
+        )
+        others = {name: context for run in runs for name, context in run.others.items()}
+        own = {part.name: run.context for part, run in zip(parts, runs, strict=True)}
+        contexts = contexts_of(own, others, progress)
+    else:
+        selection, contexts = chosen[0].selection, runs[0].contexts
+    refuse_missing_variables(selection)
+    if not selection.units:
+        console.warn(f"{', '.join(part.opened.rendered.name for part in parts)} has no units to work on")
+    try:
+        planned = plan(selection, contexts, _applied(chosen, several=several))
+        shown = Shown(tuple(chosen), selection, contexts, planned, several)
+        show_preview(shown, console, kind=kind)
+    except BaseException:
+        for one in chosen:
+            forget(one.selection, one.run.context)
+        raise
+    for one in chosen:
+        _tell_left_over(one, console)
+    return shown
+
+
+def _destroyed(chosen: Sequence[Chosen]) -> dict[str, set[str]]:
+    """The units that a run is to destroy, by stack."""
+    return {one.part.name: {name for name, work in one.selection.units.items() if work.destroy} for one in chosen}
+
+
+def _choose(part: Part, run: Session, console: Console, *, kind: str) -> Chosen:
+    opened, options = part.opened, part.options
+    records, project = run.records, opened.folder.project
     left_over = names_left_over(records, opened.rendered)
     whole = options.wanted.everything
     prune = options.prune or project.settings.prune
@@ -32,24 +124,29 @@ def preview(
     selection = select(opened, options.wanted, kind, pace_of(run, options, records), left_over=gone)
     if kind == "destroy":
         refuse_orphans(opened, selection.units, records, gone or _known(left_over, opened, run))
-    refuse_missing_variables(selection)
     if not run.sandbox and (missing := states_elsewhere(selection, opened.folder, records)):
         _states_are_missing(missing, opened, run, console)
-    if not selection.units:
-        console.warn(f"{opened.rendered.name} has no units to work on")
-    try:
-        shown = plan(selection, run.context, applied_units(records) if options.changed_only else {})
-        show_preview(selection, shown, run, options, console, kind=kind)
-    except BaseException:
-        forget(selection, run.context)
-        raise
-    remaining = [name for name in left_over if name not in selection.units]
-    if remaining:
-        still = "still exists; --prune destroys it" if len(remaining) == 1 else "still exist; --prune destroys them"
-        when = " in a run of the whole stack" if prune and not whole else ""
-        names = ", ".join(remaining)
+    return Chosen(part, run, selection, [name for name in left_over if name not in selection.units])
+
+
+def _applied(chosen: Sequence[Chosen], *, several: bool) -> dict[str, Applied]:
+    """What is known of the last applies of units that are to be skipped where nothing has changed since."""
+    return {
+        f"{one.part.name}/{name}" if several else name: applied
+        for one in chosen
+        if one.part.options.changed_only
+        for name, applied in applied_units(one.run.records).items()
+    }
+
+
+def _tell_left_over(one: Chosen, console: Console) -> None:
+    options, project = one.part.options, one.part.opened.folder.project
+    if one.left_over:
+        still = "still exists; --prune destroys it" if len(one.left_over) == 1 else "still exist; --prune destroys them"
+        prune = options.prune or project.settings.prune
+        when = " in a run of the whole stack" if prune and not options.wanted.everything else ""
+        names = ", ".join(one.left_over)
         console.note(f"{console.err_style('left over:', 'yellow')} {names} left the spec and {still}{when}")
-    return selection, shown, remaining
 
 
 def _known(left_over: list[str], opened: Opened, run: Session) -> list[LeftOver]:
@@ -61,17 +158,15 @@ def _known(left_over: list[str], opened: Opened, run: Session) -> list[LeftOver]
     return found
 
 
-def show_preview(
-    selection: Selection, shown: Preview, run: Session, options: RunOptions, console: Console, *, kind: str
-) -> None:
+def show_preview(shown: Shown, console: Console, *, kind: str) -> None:
     """Print a preview: what changes in each unit, and a summary."""
     outcomes = shown.outcomes
     texts = {}
-    if options.full and not console.json:
+    if shown.chosen[0].part.options.full and not console.json:
         texts = {
-            name: show_text(selection.units[name], run.context)
+            name: show_text(shown.selection.units[name], shown.contexts.of(name))
             for name, outcome in outcomes.items()
-            if outcome.status is Status.PLANNED and name in selection.units
+            if outcome.status is Status.PLANNED and name in shown.selection.units
         }
     console.result(plan_lines(outcomes, console.style, texts))
     console.result(plan_summary(outcomes, console.style, kind))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.recovering import StandIn, as_it_was_run, conclude, owed, spec_tasks, standing_in, told
 from infra_orch.commands.session import Session, session
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, RefusedError, UserError
-from infra_orch.project import Project
+from infra_orch.project import Project, stack_and_unit
 from infra_orch.recovery.adopt import Adoption, apply_adoption, forget_replaced, plan_adoption
 from infra_orch.recovery.case import Case, examine
 from infra_orch.recovery.lost import InFlight, Lost
@@ -42,12 +43,13 @@ def recover(project: Project, stack: str, options: RunOptions, console: Console,
         if not owed(run):
             console.note(f"nothing to recover: no run of {opened.rendered.name} died")
         with told():
-            clean = [_recover(run_id, run, options, console, adopts=not without_adopting) for run_id in owed(run)]
+            adopts = not without_adopting
+            clean = [_recover(run_id, run, opened, options, console, adopts=adopts) for run_id in owed(run)]
         run.context.journal.write("done", durable=True, status="recovered")
         return ExitCode.DONE if all(clean) else ExitCode.FAILED
 
 
-def _recover(run_id: str, run: Session, options: RunOptions, console: Console, *, adopts: bool) -> bool:
+def _recover(run_id: str, run: Session, opened: Opened, options: RunOptions, console: Console, *, adopts: bool) -> bool:
     """See to the end of one run. Returns whether everything that it made is in a state."""
     with standing_in(run_id, run, console) as stand_in:
         if stand_in is None:
@@ -55,7 +57,7 @@ def _recover(run_id: str, run: Session, options: RunOptions, console: Console, *
             return True
         case = stand_in.case
         console.result(_report(case))
-        desk = _Desk(stand_in, options, console)
+        desk = _Desk(stand_in, opened, options, console)
         case = desk.release_locks(case)
         case = desk.save_states(case)
         left = desk.adopt(case) if adopts else list(case.lost)
@@ -74,8 +76,10 @@ def _recover(run_id: str, run: Session, options: RunOptions, console: Console, *
 class _Desk:
     """Where the user is asked what is to be done about what a run left behind."""
 
-    def __init__(self, stand_in: StandIn, options: RunOptions, console: Console) -> None:
+    def __init__(self, stand_in: StandIn, opened: Opened, options: RunOptions, console: Console) -> None:
         self._context = stand_in.session.context
+        self._others = stand_in.session.others
+        self._opened = opened
         self._options = options
         self._console = console
 
@@ -152,6 +156,11 @@ class _Desk:
     def _outputs(self, case: Case, work: UnitWork) -> dict[str, Mapping[str, Output]]:
         found: dict[str, Mapping[str, Output]] = {}
         for upstream in work.unit.needs:
+            stack, _ = stack_and_unit(upstream)
+            if stack:
+                there = self._opened.elsewhere(upstream)
+                found[upstream] = read_outputs(there, self._others[stack]) if there else {}
+                continue
             unit = case.intent.stack.units[upstream]
             found[upstream] = read_outputs(case.selection.units.get(upstream) or UnitWork(unit, {}), self._context)
         return found

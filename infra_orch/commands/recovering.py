@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra_orch.commands.ending import finish_apply
-from infra_orch.commands.opening import Opened, render_spec
+from infra_orch.commands.ending import Ended, finish_apply
+from infra_orch.commands.opening import Opened, opened_as_rendered, render_spec
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.session import Past, Session, session
+from infra_orch.commands.parts import Part
+from infra_orch.commands.session import Past, Session, sessions
 from infra_orch.commands.waiting import wait_for_providers
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError
@@ -35,17 +36,18 @@ from infra_orch.spec.stack import Task
 
 
 @contextlib.contextmanager
-def session_after_the_dead(
-    project: Project, opened: Opened, command: str, console: Console, progress: Progress, options: RunOptions
-) -> Iterator[Session]:
-    """Open a session, as session() does, in which nothing is owed for runs that died.
+def sessions_after_the_dead(
+    project: Project, parts: Sequence[Part], command: str, console: Console, progress: Progress, *, several: bool
+) -> Iterator[list[Session]]:
+    """Open sessions, as sessions() does, in which nothing is owed for runs that died.
 
     Raises RefusedError where something has to be decided first, and the run is to change things.
     """
-    with session(project, opened, command, console, progress, options) as run:
-        for run_id in owed(run):
-            see_to(run_id, run, opened, console)
-        yield run
+    with sessions(project, parts, command, console, progress, several=several) as runs:
+        for part, run in zip(parts, runs, strict=True):
+            for run_id in owed(run):
+                see_to(run_id, run, part.opened, console)
+        yield runs
 
 
 def owed(run: Session) -> tuple[str, ...]:
@@ -124,7 +126,7 @@ def conclude(
         in_order(case.intent, list(case.due), lambda name: _task(name, case, session, tasks, regions), nodes)
     options = RunOptions(commit=consent.commit, sandbox=session.sandbox)
     quiet = replace(console, json=False, out=console.err) if console.json else console
-    finish_apply(case.selection, nodes, session, options, quiet, [], consent.bundle)
+    finish_apply([Ended(session, options, case.selection, nodes, [], consent.bundle)], quiet, several=False)
     _clean(case.dead, run, session.context)
 
 
@@ -161,9 +163,10 @@ def as_it_was_run(folder: StackFolder, *, sandbox: bool) -> tuple[Opened, bool]:
     for run_id in runs_of(rendered.name, folder, sandbox=sandbox):
         intent = read_intent(folder.project.scratch / "runs" / run_id, folder)
         if intent is not None and intent.consent.from_rendered:
-            return Opened(read_index(guarded(folder.project).stack(folder.name)), {}, {}), True
+            rendered = read_index(guarded(folder.project).stack(folder.name))
+            return opened_as_rendered(rendered, read_index), True
         break
-    return Opened(rendered, {}, {}), False
+    return opened_as_rendered(rendered, read_index), False
 
 
 def troubles(case: Case) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from infra_orch.commands.options import RunOptions
+from infra_orch.commands.parts import Part
 from infra_orch.commands.selecting import Wanted
 from infra_orch.commands.session import Session
 from infra_orch.errors import UsageError
@@ -51,9 +51,9 @@ def resumed(run: Session, wanted: str) -> Resumed:
     return Resumed(run_id, left, intent.digests)
 
 
-def narrowed(options: RunOptions, left: Resumed) -> RunOptions:
-    """Return *options* for what is left of a run alone."""
-    return replace(options, wanted=Wanted(nodes=left.names))
+def narrowed(part: Part, left: Resumed) -> Part:
+    """Return *part* for what is left of a run alone."""
+    return replace(part, options=replace(part.options, wanted=Wanted(nodes=left.names)))
 
 
 def _intent(run: Session, wanted: str) -> tuple[str, Intent]:

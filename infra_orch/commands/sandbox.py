@@ -9,6 +9,7 @@ from infra_orch.commands.apply import apply, destroy
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.plan import plan
 from infra_orch.commands.sandboxing import emulator_folder, forget_sandbox
+from infra_orch.commands.stacks import Asked
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode
 from infra_orch.project import Project
@@ -66,6 +67,7 @@ def rehearse(project: Project, stack: str, options: RunOptions, console: Console
 
     Returns 0 where the second plan was empty and nothing is left.
     """
+    asked = Asked.one(stack)
     with server.start_for_run(emulator_folder(project)) as emulator:
         forget_sandbox(project, emulator.url)
         settled = replace(
@@ -73,9 +75,9 @@ def rehearse(project: Project, stack: str, options: RunOptions, console: Console
         )
         again = replace(settled, detailed_exitcode=True)
         steps: tuple[tuple[str, Callable[[], int]], ...] = (
-            ("apply", lambda: apply(project, stack, settled, console)),
-            ("plan again", lambda: plan(project, stack, again, console)),
-            ("destroy", lambda: destroy(project, stack, settled, console)),
+            ("apply", lambda: apply(project, asked, settled, console)),
+            ("plan again", lambda: plan(project, asked, again, console)),
+            ("destroy", lambda: destroy(project, asked, settled, console)),
         )
         failed = ""
         for title, step in steps:

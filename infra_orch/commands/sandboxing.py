@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from infra_orch.commands.opening import Opened
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UnavailableError
 from infra_orch.files import private_folder
@@ -36,18 +35,26 @@ def forget_sandbox(project: Project, url: str) -> None:
     shutil.rmtree(_sandbox_states(project, url), ignore_errors=True)
 
 
+def sandbox_of(folder: StackFolder, url: str) -> Sandbox:
+    """What turns a stack to the emulator at *url*."""
+    project = folder.project
+    state = private_folder(_sandbox_states(project, url) / folder.path.relative_to(project.stacks))
+    return Sandbox(url, partial(_override, folder), state, partial(_outward, project), emulator_limit)
+
+
 @contextlib.contextmanager
 def emulated(
-    opened: Opened, names: Iterable[str], given: str | None, console: Console, *, reads_only: bool = False
-) -> Iterator[Sandbox]:
-    """The emulator for a run over the units *names*: the one at the URL *given*, or the kept one, or one of its own.
+    units: Mapping[str, RenderedUnit], folder: StackFolder, given: str | None, console: Console, *, reads_only: bool
+) -> Iterator[str]:
+    """The URL of the emulator for a run over *units*, of the stack in *folder* and maybe others: the one that is
+    *given*, or the kept one, or one of its own.
 
     Raises RefusedError, before anything runs, where one of the units uses a provider that the emulator cannot take the
     place of; UnavailableError where there is no emulator, also where a run that *reads_only* would begin with an empty
     one.
     """
-    folder, project = opened.folder, opened.folder.project
-    _refuse_outside(opened, names)
+    project = folder.project
+    _refuse_outside(units)
     with contextlib.ExitStack() as stack:
         kept = None if given else server.status(emulator_folder(project))
         url = given or (kept.url if kept else None)
@@ -63,8 +70,7 @@ def emulated(
             # Another emulator may have had this port.
             forget_sandbox(project, url)
             stack.callback(forget_sandbox, project, url)
-        state = private_folder(_sandbox_states(project, url) / folder.path.relative_to(project.stacks))
-        yield Sandbox(url, partial(_override, folder), state, partial(_outward, project), emulator_limit)
+        yield url
 
 
 def _forget_dead(project: Project) -> None:
@@ -83,14 +89,12 @@ def _sandbox_states(project: Project, url: str) -> Path:
     return project.scratch / "sandbox-state" / url.rpartition(":")[2]
 
 
-def _refuse_outside(opened: Opened, names: Iterable[str]) -> None:
-    wanted = set(names)
-    units = [unit for name, unit in sorted(opened.rendered.units.items()) if name in wanted]
-    refused = [(unit.name, address) for unit in units for address in _outside(unit)]
+def _refuse_outside(units: Mapping[str, RenderedUnit]) -> None:
+    refused = [(name, address) for name, unit in sorted(units.items()) for address in _outside(unit)]
     if not refused:
         return
     at_hand = sorted({name for name, _ in refused})
-    inside = [unit.name for unit in units if unit.name not in at_hand]
+    inside = [name for name in sorted(units) if name not in at_hand]
     raise RefusedError(
         "the sandbox emulates AWS, and cannot keep this from the world: "
         + ", ".join(f"{name} ({address})" for name, address in refused),

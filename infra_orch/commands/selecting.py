@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from infra_orch.commands.opening import Opened
 from infra_orch.errors import RefusedError, UsageError, nearest
 from infra_orch.graph.graph import Graph
-from infra_orch.project import StackFolder
+from infra_orch.project import StackFolder, stack_and_unit
 from infra_orch.record.leftover import LeftOver
 from infra_orch.record.store import Records
-from infra_orch.render.index import RenderedStack
+from infra_orch.render.index import RenderedStack, RenderedUnit
+from infra_orch.run.joint import whole_graph
 from infra_orch.run.pace import Pace
 from infra_orch.run.plan import Selection
 from infra_orch.run.prepare import UnitWork, read_files
@@ -49,6 +50,42 @@ class Wanted:
         return not (self.units or self.tags or self.nodes)
 
 
+def wanted_of_each(stacks: Mapping[str, Opened], wanted: Wanted) -> dict[str, Wanted]:
+    """Return what is wanted of each of *stacks*, by their names; in them all together every name has to fit something.
+
+    A name may hold that of the stack (`network/vpc`). What is up- or downstream of it comes along in all of them.
+    Raises UsageError where a name or a tag fits nothing in any.
+    """
+    if wanted.everything:
+        return dict.fromkeys(stacks, wanted)
+    rendered = {stack: opened.rendered for stack, opened in stacks.items()}
+    units = {f"{stack}/{name}": unit for stack, one in rendered.items() for name, unit in one.units.items()}
+    found: set[str] = set()
+    for pattern in wanted.units:
+        names = fnmatch.filter(units, pattern if "/" in pattern else f"*/{pattern}")
+        if not names:
+            hint = nearest(pattern, {*units, *(name.rpartition("/")[2] for name in units)})
+            raise UsageError(f'no unit of {", ".join(stacks)} is called "{pattern}"', hint=hint)
+        found |= set(names)
+    for tag in wanted.tags:
+        names = [name for name, unit in units.items() if tag in unit.tags]
+        if not names:
+            raise UsageError(
+                f'no unit of {", ".join(stacks)} has the tag "{tag}"',
+                hint=nearest(tag, {tag for unit in units.values() for tag in unit.tags}),
+            )
+        found |= set(names)
+    graph = whole_graph(rendered, "plan")
+    closure = set(found)
+    for asked, down in ((wanted.with_upstream, False), (wanted.with_downstream, True)):
+        closure |= graph.closure(found, down=down) if asked else set()
+    return {
+        stack: Wanted(nodes=_with_tasks(one, mine)) if mine else Wanted.no_units()
+        for stack, one in rendered.items()
+        for mine in [{name for where, name in map(stack_and_unit, closure & units.keys()) if where == stack}]
+    }
+
+
 def chosen_names(opened: Opened, wanted: Wanted) -> frozenset[str]:
     """Return the names of the nodes that were asked for; all where nothing was.
 
@@ -62,7 +99,7 @@ def chosen_names(opened: Opened, wanted: Wanted) -> frozenset[str]:
         return frozenset(rendered.graph.upstream)
     named = _named_units(rendered, wanted)
     found = set(named)
-    graph = rendered.graph.without(_of_destroys(rendered))
+    graph = rendered.graph.without(rendered.of_destroys)
     if wanted.with_upstream:
         found |= graph.closure(named, down=False)
     if wanted.with_downstream:
@@ -92,7 +129,7 @@ def _named_units(rendered: RenderedStack, wanted: Wanted) -> frozenset[str]:
 def _with_tasks(rendered: RenderedStack, units: frozenset[str] | set[str]) -> frozenset[str]:
     """*units* and the tasks that come along with them."""
     found = set(units)
-    destroys = _of_destroys(rendered)
+    destroys = rendered.of_destroys
     others = rendered.tasks.keys() - destroys
     for graph, tasks in ((rendered.graph.without(destroys), others), (rendered.graph.reversed(), destroys)):
         for name in graph.order():
@@ -102,11 +139,6 @@ def _with_tasks(rendered: RenderedStack, units: frozenset[str] | set[str]) -> fr
             if name in tasks and tied and tied <= found:
                 found.add(name)
     return frozenset(found)
-
-
-def _of_destroys(rendered: RenderedStack) -> frozenset[str]:
-    """The tasks that run in a destroy. In the graph they stand the other way round, and order nothing else."""
-    return frozenset(name for name, task in rendered.tasks.items() if task.on == "destroy")
 
 
 def refuse_unknown(opened: Opened, unit: str) -> None:
@@ -144,27 +176,33 @@ def select(opened: Opened, wanted: Wanted, kind: str, pace: Pace, *, left_over: 
     }
     units = {name: work for name, work in works.items() if name in names}
     known = {**{formerly: works[name] for formerly, name in now.items() if name in works}, **works, **gone}
+    known |= _elsewhere(opened, readers)
     outside = {
         upstream: known[upstream]
         for work in (*units.values(), *gone.values())
         for upstream in work.unit.needs
         if upstream in known and (upstream not in units or work.unit.name in gone)
     }
-    whole = rendered.graph if kind == "destroy" else rendered.graph.without(_of_destroys(rendered))
-    graph = _with_left_over(whole.only(names), tuple(left_over), kind, now)
+    graph = _with_left_over(rendered.order(kind).only(names), tuple(left_over), kind, now)
     return Selection(
         units={**units, **gone},
         outside=outside,
         tasks={name: opened.tasks[name] for name in tasks if name in opened.tasks},
         graph=graph,
         kind=kind,
-        regions=opened.regions,
+        regions={"": opened.regions},
         pace=replace(
             pace,
             limits=rendered.concurrency,
             keys={name: work.unit.tags for name, work in {**units, **gone}.items()},
         ),
     )
+
+
+def _elsewhere(opened: Opened, readers: Iterable[RenderedUnit]) -> dict[str, UnitWork]:
+    """The units of other stacks that *readers* read, as they lie rendered, by their names."""
+    names = {name for unit in readers for name in unit.needs if stack_and_unit(name)[0]}
+    return {name: work for name in sorted(names) if (work := opened.elsewhere(name))}
 
 
 def refuse_orphans(opened: Opened, names: Iterable[str], records: Records, left_over: Iterable[LeftOver] = ()) -> None:

@@ -6,45 +6,44 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from infra_orch._version import __version__
 from infra_orch.commands.backends import check_backends
+from infra_orch.commands.contexts import Request, context_of, others_of, shared_of
 from infra_orch.commands.credentials import wallet_for
 from infra_orch.commands.gateway import served_by
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
+from infra_orch.commands.parts import Part
 from infra_orch.commands.sandboxing import emulated
-from infra_orch.commands.selecting import chosen_names
 from infra_orch.commands.waiting import wait_for_survivors
 from infra_orch.console import Console
-from infra_orch.engine.cli_config import CliConfig, cli_config
 from infra_orch.engine.engine import Engine, find_engine
-from infra_orch.engine.environment import Environment, terraform_environment
-from infra_orch.engine.mirror import find_mirrors
-from infra_orch.engine.providers import ProviderCache, provider_cache_folder
 from infra_orch.errors import UserError
 from infra_orch.files import private_folder
-from infra_orch.fingerprint.sources import Sources
+from infra_orch.gateway.client import Gateway
 from infra_orch.git.repository import Repository, find_repository
-from infra_orch.process import Supervisor
+from infra_orch.process import Supervisor, allow_open_files
 from infra_orch.project import Project
 from infra_orch.record.record import RunFacts
 from infra_orch.record.store import Records, records_of
 from infra_orch.redact import Redactor
 from infra_orch.report.timings import timing_lines
-from infra_orch.run.context import RunContext, Sandbox
+from infra_orch.run.context import Contexts, RunContext
 from infra_orch.run.credentials import Wallet
 from infra_orch.run.interrupt import polite_stop
 from infra_orch.run.journal import NAME as JOURNAL
 from infra_orch.run.journal import Journal
 from infra_orch.run.lock import StackLock, stack_lock
-from infra_orch.run.progress import Progress
+from infra_orch.run.progress import Progress, ProgressOf
 from infra_orch.run.timings import read_timings
-from infra_orch.sandbox.redirect import apply_redirect, sandbox_environment
+
+_FILES_OF_A_STACK = 2
+"""Its lock and its journal are open all the time."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,8 @@ class Checkout:
 
 @dataclass(frozen=True)
 class Session:
-    """A run under way: its context, and what is true of it. *lock* is None for a run that only reads states.
+    """A run under way on one stack: its context, and what is true of it. *lock* is None for a run that only reads
+    states. *others* are the contexts of other stacks, by name, of which it reads units.
 
     *past* is what was true of a run that died, when this one stands in for it.
     """
@@ -84,7 +84,13 @@ class Session:
     sandbox: bool
     checkout: Checkout
     lock: StackLock | None = None
+    others: Mapping[str, RunContext] = field(default_factory=dict)
     past: Past | None = None
+
+    @property
+    def contexts(self) -> Contexts:
+        """The contexts of a run of this stack alone."""
+        return Contexts(self.context, {**self.others, "": self.context})
 
     @property
     def records(self) -> Records:
@@ -124,170 +130,133 @@ def session(
     *,
     locked: bool = True,
 ) -> Iterator[Session]:
-    """Open a run of *command* on a stack: hold its lock, start what it needs, and end it all on every way out.
+    """Open a run of *command* on one stack, as sessions() does. *locked* is False for what only reads states."""
+    with sessions(project, [Part(opened, options)], command, console, progress, locked=locked) as runs:
+        yield runs[0]
 
-    *locked* is False for what only reads states.
 
-    Raises LockedError where another run holds the stack, UnavailableError where there is no engine, no emulator, or no
-    access to the states, RefusedError where the sandbox cannot hold one of the units.
+@contextlib.contextmanager
+def sessions(
+    project: Project,
+    parts: Sequence[Part],
+    command: str,
+    console: Console,
+    progress: Progress,
+    *,
+    locked: bool = True,
+    several: bool = False,
+) -> Iterator[list[Session]]:
+    """Open a run of *command* on stacks: hold their locks, start what they need once for all, and end it on every way
+    out. Each stack has its own run, with an id, a journal and records. *several*: nodes are told of by their stacks'
+    names and theirs.
+
+    Raises LockedError where another run holds one of the stacks, UnavailableError where there is no engine, no
+    emulator, or no access to the states, RefusedError where the sandbox cannot hold one of the units.
     """
-    now = datetime.now(UTC)
+    now, began = datetime.now(UTC), time.monotonic()
     # With milliseconds, so that the ids of one machine sort as its runs began.
-    run_id = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
-    asked = _Asked(project, opened, command, console, options, run_id, reads_only=not locked)
+    stem = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z"
+    many = [Request(project, part, command, console, f"{stem}-{secrets.token_hex(3)}", not locked) for part in parts]
     supervisor = Supervisor(project.settings.patience)
+    allow_open_files(_FILES_OF_A_STACK * len(parts))
     with contextlib.ExitStack() as stack:
         stack.enter_context(polite_stop(supervisor, console.note))
-        held = stack.enter_context(_lock(asked, supervisor)) if locked else None
+        held: dict[str, StackLock] = {}
+        if locked:
+            # In the same order by everybody, so that no two wait for each other.
+            for request in sorted(many, key=lambda request: request.part.name):
+                held[request.part.name] = stack.enter_context(_lock(request, supervisor))
         engine = find_engine(project.settings.engine)
         redactor = Redactor(project.settings.redact)
-        wallet = wallet_for(opened, run_id, options, redactor, supervisor)
-        emulator = stack.enter_context(_states(asked, engine, wallet))
-        run_folder = private_folder(project.scratch / "runs" / run_id)
-        journal = stack.enter_context(_journal(run_folder, asked, held))
+        wallets = [
+            wallet_for(request.part.opened, request.run_id, request.options, redactor, supervisor) for request in many
+        ]
+        url = stack.enter_context(_states(many, engine, wallets, several=several))
         repository = find_repository(project.root)
-        context = _context(asked, engine, supervisor, emulator, journal, redactor, wallet, repository)
-        gateway = stack.enter_context(served_by(project, context, console))
-        context = replace(context, progress=progress, inherit=(held.handle,) if held else (), gateway=gateway)
-        began = now.isoformat(timespec="seconds"), time.monotonic()
-        checkout = _checkout(asked, repository)
-        yield Session(context, engine, repository, command, *began, options.sandbox, checkout, held)
-        if options.timings:
-            _tell_timings(journal.path, console)
+        shared = shared_of(many[0], engine, supervisor, redactor, repository, url)
+        runs = []
+        for request, wallet, checkout in zip(many, wallets, _checkouts(many, repository), strict=True):
+            lock = held.get(request.part.name)
+            journal = stack.enter_context(_journal(request, lock))
+            context = context_of(request, shared, journal, wallet, (lock.handle,) if lock else ())
+            at = now.isoformat(timespec="seconds")
+            others = others_of(request, context, supervisor, stack)
+            sandbox = request.options.sandbox
+            runs.append(Session(context, engine, repository, command, at, began, sandbox, checkout, lock, others))
+        gateway = stack.enter_context(served_by(project, [run.context for run in runs], console))
+        told = [ProgressOf(part.name, progress) if several else progress for part in parts]
+        yield [_served(run, gateway, of) for run, of in zip(runs, told, strict=True)]
+        for run, part in zip(runs, parts, strict=True):
+            if part.options.timings:
+                _tell_timings(run.context.journal.path, console, part.name if several else "")
 
 
-def _tell_timings(journal: Path, console: Console) -> None:
-    """Say where the time went. Where that cannot be told, the run went as it did."""
+def _served(run: Session, gateway: Gateway | None, progress: Progress) -> Session:
+    context = replace(run.context, progress=progress, gateway=gateway)
+    others = {name: replace(other, progress=progress, gateway=gateway) for name, other in run.others.items()}
+    return replace(run, context=context, others=others)
+
+
+def _tell_timings(journal: Path, console: Console, stack: str) -> None:
+    """Say where the time of *stack* went; "": it is the only one. Where that cannot be told, the run went as it did."""
     try:
-        console.note("\n".join(timing_lines(read_timings(journal), console.err_style)))
+        lines = timing_lines(read_timings(journal), console.err_style)
+        console.note("\n".join([*([f"{stack}:"] if stack else []), *lines]))
     except (UserError, OSError) as error:
         console.warn(f"where the time went is not known: {error}")
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What a session was asked for."""
-
-    project: Project
-    opened: Opened
-    command: str
-    console: Console
-    options: RunOptions
-    run_id: str
-    reads_only: bool
-
-    @property
-    def realm(self) -> str:
-        """Where work folders and locks are kept apart: those of the sandbox from the real ones."""
-        return "sandbox" if self.options.sandbox else "work"
+def _lock(request: Request, supervisor: Supervisor) -> contextlib.AbstractContextManager[StackLock]:
+    path = request.project.scratch / "locks" / f"{request.realm}-{request.folder.name.replace('/', '~')}.lock"
+    wait = wait_for_survivors(request.project, supervisor, request.console)
+    return stack_lock(path, request.part.opened.rendered.name, request.run_id, request.command, wait)
 
 
-def _lock(asked: _Asked, supervisor: Supervisor) -> contextlib.AbstractContextManager[StackLock]:
-    folder = asked.opened.folder
-    path = asked.project.scratch / "locks" / f"{asked.realm}-{folder.name.replace('/', '~')}.lock"
-    wait = wait_for_survivors(asked.project, supervisor, asked.console)
-    return stack_lock(path, asked.opened.rendered.name, asked.run_id, asked.command, wait)
-
-
-def _context(
-    asked: _Asked,
-    engine: Engine,
-    supervisor: Supervisor,
-    emulator: Sandbox | None,
-    journal: Journal,
-    redactor: Redactor,
-    wallet: Wallet,
-    repository: Repository | None,
-) -> RunContext:
-    project, opened, settings = asked.project, asked.opened, asked.project.settings
-    run_folder = journal.path.parent
-    environment = terraform_environment(os.environ)
-    config = _cli_config(project, engine, run_folder)
-    for warning in (*environment.warnings, *config.warnings):
-        asked.console.warn(warning)
-    if emulator is None:
-        redactor.add_environment(environment.values)
-    return RunContext(
-        run_id=asked.run_id,
-        stack=opened.rendered,
-        engine=engine,
-        environment={**_environment(environment, opened, emulator), **config.env},
-        init_environment={**_environment(environment, opened, emulator, registry=True), **config.env},
-        providers=ProviderCache(engine, config, supervisor),
-        supervisor=supervisor,
-        journal=journal,
-        redactor=redactor,
-        wallet=wallet,
-        sources=Sources(project, repository.root if repository else None),
-        work=private_folder(opened.folder.work(asked.realm)),
-        run_folder=run_folder,
-        sandbox=emulator,
-        lock_timeout=settings.lock_timeout,
-        lock_platforms=settings.lock_platforms,
-        keep_lock_files=_keeps_lock_files(asked.command, asked.options),
-    )
-
-
-def _checkout(asked: _Asked, repository: Repository | None) -> Checkout:
+def _checkouts(many: Sequence[Request], repository: Repository | None) -> list[Checkout]:
     """Who is at work on which commit, asked as the run begins: what is checked out may be another one when it ends."""
     if repository is None:
-        return Checkout(os.environ.get("USER", "unknown"), None, dirty=False)
-    folder = asked.opened.folder
-    paths = [asked.project.root / "modules", folder.spec, folder.rendered]
-    dirty = bool(repository.dirty(repository.relative(path) for path in paths))
-    return Checkout(repository.user(), repository.head(), dirty)
+        return [Checkout(os.environ.get("USER", "unknown"), None, dirty=False) for _ in many]
+    modules = repository.relative(many[0].project.root / "modules")
+    own = [[repository.relative(request.folder.spec), repository.relative(request.folder.rendered)] for request in many]
+    changed = [PurePosixPath(path) for path in repository.dirty([modules, *(path for paths in own for path in paths)])]
+    dirty = {str(place) for path in changed for place in (path, *path.parents)}
+    user, commit = repository.user(), repository.head()
+    return [Checkout(user, commit, dirty=not dirty.isdisjoint((modules, *paths))) for paths in own]
 
 
 @contextlib.contextmanager
-def _states(asked: _Asked, engine: Engine, wallet: Wallet) -> Iterator[Sandbox | None]:
-    """See to it that the states can be reached: those of the sandbox that is yielded, or the real ones (None)."""
-    opened, options, console = asked.opened, asked.options, asked.console
-    names = chosen_names(opened, options.wanted)
-    if options.sandbox:
-        with emulated(opened, names, options.emulator_url, console, reads_only=asked.reads_only) as sandbox:
-            yield sandbox
+def _states(
+    many: Sequence[Request], engine: Engine, wallets: Sequence[Wallet], *, several: bool
+) -> Iterator[str | None]:
+    """See to it that the states can be reached: those of the sandbox whose URL is yielded, or the real ones (None)."""
+    first = many[0]
+    if first.options.sandbox:
+        units = {
+            f"{request.part.name}/{name}" if several else name: unit
+            for request in many
+            for name, unit in request.part.chosen.items()
+        }
+        given, reads_only = first.options.emulator_url, first.reads_only
+        with emulated(units, first.folder, given, first.console, reads_only=reads_only) as url:
+            yield url
         return
-    check_backends(opened, engine, wallet, names)
-    if not asked.reads_only and any(unit.backend == "local" for unit in opened.rendered.units.values()):
-        private_folder(opened.folder.state, ignored_by_git=True)
+    for request, wallet in zip(many, wallets, strict=True):
+        opened = request.part.opened
+        check_backends(opened, engine, wallet, request.part.chosen)
+        if not request.reads_only and any(unit.backend == "local" for unit in opened.rendered.units.values()):
+            private_folder(opened.folder.state, ignored_by_git=True)
     yield None
 
 
 @contextlib.contextmanager
-def _journal(run_folder: Path, asked: _Asked, lock: StackLock | None) -> Iterator[Journal]:
+def _journal(request: Request, lock: StackLock | None) -> Iterator[Journal]:
     """The run's journal; where it says in the end that a record is owed, the stack's lock keeps that in mind."""
-    with contextlib.closing(Journal(run_folder / JOURNAL)) as journal:
-        stack, sandbox = asked.opened.folder.name, asked.options.sandbox
-        facts = {"stack": stack, "command": asked.command, "pid": os.getpid(), "sandbox": sandbox}
-        journal.write("run", durable=True, run=run_folder.name, **facts)
+    with contextlib.closing(Journal(request.run_folder / JOURNAL)) as journal:
+        stack, sandbox = request.folder.name, request.options.sandbox
+        facts = {"stack": stack, "command": request.command, "pid": os.getpid(), "sandbox": sandbox}
+        journal.write("run", durable=True, run=request.run_id, **facts)
         try:
             yield journal
         finally:
             if lock:
                 lock.release(owes=journal.owes)
-
-
-def _environment(
-    environment: Environment, opened: Opened, emulator: Sandbox | None, *, registry: bool = False
-) -> Mapping[str, str]:
-    """The variables of Terraform's processes; those that may download (*registry*) keep the user's proxies."""
-    if emulator is None:
-        return environment.values
-    region = opened.regions.get("AWS_REGION", "us-east-1")
-    return apply_redirect(environment.values, sandbox_environment(emulator.url, region, registry=registry))
-
-
-def _cli_config(project: Project, engine: Engine, run_folder: Path) -> CliConfig:
-    settings = project.settings
-    mirrors = find_mirrors(os.environ, settings.provider_mirror)
-    cache = provider_cache_folder(os.environ, settings.provider_cache, project.scratch / "providers")
-    return cli_config(os.environ, mirrors, cache, run_folder / "cli", engine=engine.name)
-
-
-def _keeps_lock_files(command: str, options: RunOptions) -> bool:
-    """Whether what init locks goes beside the rendered files.
-
-    Not where these have to stay as they are committed and nothing is to be committed, nor for an emulator's sake.
-    """
-    commits = command in ("apply", "destroy") and options.commit
-    return commits or not (options.sandbox or options.from_rendered)

@@ -5,13 +5,60 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from infra_orch.commands.affecting import Change, affected_stacks
+from infra_orch.commands.options import RunOptions
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, SpecError, UsageError
 from infra_orch.project import Project
 
 _PATTERN = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The stacks that a run was asked for. *several*: by more than one name, a pattern, or as all that there are: then
+    its nodes go by their stacks' names, also where it is only one. No *names*: all that a change affects.
+    """
+
+    names: tuple[str, ...]
+    several: bool
+
+    @property
+    def only(self) -> str:
+        """The one stack, where it is not several."""
+        return self.names[0]
+
+    @property
+    def words(self) -> str:
+        """How a command line names them."""
+        return " ".join(self.names)
+
+    @classmethod
+    def one(cls, name: str) -> Asked:
+        """One stack, by its name."""
+        return cls((name,), several=False)
+
+
+def asked_for(project: Project, names: Sequence[str], console: Console, *, everything: bool, affected: bool) -> Asked:
+    """Return the stacks that a run was asked for. *affected*: where none is named, those that a change affects.
+
+    Raises UsageError as chosen_stacks() does.
+    """
+    if affected and not names:
+        return Asked((), several=True)
+    several = everything or len(names) != 1 or bool(_PATTERN.search(names[0]))
+    if not several:
+        return Asked.one(names[0])
+    return Asked(tuple(chosen_stacks(project, names, console, everything=everything)), several=True)
+
+
+def refuse_several(options: RunOptions) -> None:
+    """Refuse what goes with one stack alone. Raises UsageError."""
+    for flag, value in (("--out", options.out), ("--plan", options.plan), ("--resume", options.resume)):
+        if value:
+            raise UsageError(f"{flag} is of one stack, and there are several", hint="name the one that is meant")
 
 
 def chosen_stacks(

@@ -51,7 +51,7 @@ def tf(project: Project, stack: str, unit: str, arguments: Sequence[str], option
     with session(project, opened, "tf", console, Progress(), replace(options, wanted=wanted)) as run:
         selection = select(opened, wanted, "tf", Pace(workers=1))
         work = selection.units[unit]
-        upstream = known_upstream(selection, work, run.context)
+        upstream = known_upstream(selection, work, run.contexts)
         if upstream.holds_unknown and name not in _READING:
             raise RefusedError(
                 f"{unit} waits for {', '.join(upstream.unknown)}, so terraform {name} is refused",

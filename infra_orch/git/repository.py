@@ -47,13 +47,13 @@ _PATHS_AT_ONCE = 500  # far below the smallest limit on a command line's length,
 
 @dataclass(frozen=True)
 class LogEntry:
-    """A commit in the history: full id, "Name <mail>", date as ISO 8601 with offset, first line, trailers by name."""
+    """A commit in the history: full id, "Name <mail>", date as ISO 8601 with offset, first line, trailers."""
 
     sha: str
     author: str
     date: str
     subject: str
-    trailers: Mapping[str, str] = field(default_factory=dict)
+    trailers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -277,8 +277,10 @@ def _checked(ref: str) -> str:
 
 def _entry(values: Sequence[str]) -> LogEntry:
     sha, author, date, subject, trailers = values
-    pairs = (line.partition(": ") for line in trailers.splitlines() if ": " in line)
-    return LogEntry(sha, author, date, subject, {name: value for name, _, value in pairs})
+    found: dict[str, tuple[str, ...]] = {}
+    for name, _, value in (line.partition(": ") for line in trailers.splitlines() if ": " in line):
+        found[name] = (*found.get(name, ()), value)
+    return LogEntry(sha, author, date, subject, found)
 
 
 def _fields(out: bytes) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,8 @@ from infra_orch.run.outcome import Counts, Outcome, Status
 from infra_orch.shape import misfit
 
 TRAILER = "Infra-Orch-Run"
+_LINES = 200
+"""So many units a commit message names."""
 
 
 @dataclass(frozen=True)
@@ -123,27 +125,36 @@ def write_records(
     return changed
 
 
-def commit_run(repository: Repository, records: Records, paths: Mapping[Path, bytes | None], message: str) -> Commit:
-    """Commit *paths* and nothing else; with them go records that an earlier run wrote and could not commit.
+def commit_run(
+    repository: Repository, records: Sequence[Records], paths: Mapping[Path, bytes | None], message: str
+) -> Commit:
+    """Commit *paths* and nothing else; with them go *records* that an earlier run wrote and could not commit.
 
     Raises UserError, which gives the command that does it by hand, where git cannot.
     """
-    waiting = [repository.root / path for path in repository.dirty([repository.relative(records.folder)])]
-    ours = (records.folder, records.runs)
-    left = [path for path in waiting if path.parent in ours and path.suffix == ".json" and path not in paths]
-    earlier: dict[Path, bytes | None] = {path: path.read_bytes() for path in left if path.is_file()}
-    if any(path.parent == records.runs for path in earlier):
-        # A record that is missing was taken away by that run; without one, somebody else did that.
-        earlier |= {path: None for path in left if path.parent == records.folder and not path.exists()}
-    settled = {**earlier, **paths}
+    dirty = repository.dirty([repository.relative(one.folder) for one in records])
+    left = {repository.root / path for path in dirty if path.endswith(".json")} - paths.keys()
+    earlier: dict[Path, bytes | None] = {}
+    for one in records:
+        mine = {path for path in left if path.parent in (one.folder, one.runs)}
+        found = {path: path.read_bytes() for path in mine if path.is_file()}
+        earlier |= found
+        if any(path.parent == one.runs for path in found):
+            # A record that is missing was taken away by that run; without one, somebody else did that.
+            earlier |= {path: None for path in mine if path.parent == one.folder and not path.exists()}
+    settled = dict(sorted({**earlier, **paths}.items()))
     return commit_paths(repository, {repository.relative(path): text for path, text in settled.items()}, message)
 
 
-def commit_message(outcomes: Mapping[str, Outcome], subject: str, run_id: str) -> str:
-    """Return a run's commit message: *subject* and what changed in all, a line per unit, the run's id as a trailer."""
+def commit_message(outcomes: Mapping[str, Outcome], subject: str, run_ids: Sequence[str]) -> str:
+    """Return a run's commit message: *subject* and what changed in all, a line per unit, and as trailers the run's ids,
+    of which there is one for each stack.
+    """
     lines = [f"{name}: {words(outcome)}" for name, outcome in outcomes.items() if says_something(outcome)]
+    if len(lines) > _LINES:
+        lines = [*lines[:_LINES], f"and {len(lines) - _LINES} more"]
     title = f"{subject}: {total_words(outcomes)}"
-    message = "\n".join([title, "", *lines, *([""] if lines else []), f"{TRAILER}: {run_id}", ""])
+    message = "\n".join([title, "", *lines, *([""] if lines else []), *(f"{TRAILER}: {one}" for one in run_ids), ""])
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in message)
 
 

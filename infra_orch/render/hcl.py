@@ -10,8 +10,10 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
+from infra_orch.project import stack_and_unit
 from infra_orch.render.raw import laid_out, spliced
 from infra_orch.spec.values import (
+    STACKS,
     Block,
     EnvironmentValue,
     Expression,
@@ -110,10 +112,11 @@ def body_lines(arguments: Mapping[str, Input | Raw], indent: int) -> list[str]:
 
 
 def reference_text(value: Opaque, unit_prefix: str = "local") -> str:
-    """Return a reference as a traversal: `local.network.subnet_ids[0]`."""
+    """Return a reference as a traversal: `local.network.subnet_ids[0]`, `local.stacks["network"].vpc.id`."""
     assert isinstance(value, (Reference, Outputs))
-    unit, steps = target(value)
-    text = f"{unit_prefix}.{unit}"
+    name, steps = target(value)
+    stack, unit = stack_and_unit(name)
+    text = f"{unit_prefix}.{STACKS}[{quote(stack)}].{unit}" if stack else f"{unit_prefix}.{unit}"
     for step in steps:
         if isinstance(step, int):
             text += f"[{step}]"

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from infra_orch.errors import UserError, Where
 from infra_orch.graph.graph import Graph
-from infra_orch.project import NAME, StackFolder
+from infra_orch.project import NAME, StackFolder, is_stack_name, stack_and_unit
 from infra_orch.render.credentials import identities_json, read_identities
 from infra_orch.spec.check import CheckedStack, CheckedUnit
 from infra_orch.spec.credentials import Identities
@@ -40,11 +40,11 @@ class ProviderUse:
 class RenderedUnit:
     """A unit as it was rendered.
 
-    *module*: the module's folder, relative to the project, or its address. *needs*: by upstream unit, the outputs that
-    it reads. *variables*: the environment variables that it reads. *outputs*: the outputs that it passes through, with
-    whether each is sensitive. *former_backend*: backend.tf of the state that the unit had under its former name.
-    *files*: SHA-256 by file name. *required*: version constraints by provider source address. *credentials*: whose it
-    works with, where these are not the environment's.
+    *module*: the module's folder, relative to the project, or its address. *needs*: by upstream unit, one of another
+    stack as `network/vpc`, the outputs that it reads. *variables*: the environment variables that it reads. *outputs*:
+    the outputs that it passes through, with whether each is sensitive. *former_backend*: backend.tf of the state that
+    the unit had under its former name. *files*: SHA-256 by file name. *required*: version constraints by provider
+    source address. *credentials*: whose it works with, where these are not the environment's.
     """
 
     name: str
@@ -87,6 +87,7 @@ class KeptUnit:
 class RenderedStack:
     """A stack as it was rendered: what plan, apply and destroy run from. *left_over*: units whose render is kept.
     *credentials* are those of its tasks. *concurrency*: by tag, how many units that have it are worked on at once.
+    *across*: the units of other stacks (`network/vpc`) that its nodes come after, by the nodes' names.
     """
 
     name: str
@@ -97,6 +98,21 @@ class RenderedStack:
     left_over: Mapping[str, KeptUnit] = field(default_factory=dict)
     credentials: Identities | None = None
     concurrency: Mapping[str, int] = field(default_factory=dict)
+    across: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def stacks_before(self) -> tuple[str, ...]:
+        """The other stacks that it refers to, by the names of their folders."""
+        return tuple(sorted({stack_and_unit(name)[0] for names in self.across.values() for name in names}))
+
+    @property
+    def of_destroys(self) -> frozenset[str]:
+        """The tasks that run in a destroy. In the graph they stand the other way round, and order nothing else."""
+        return frozenset(name for name, task in self.tasks.items() if task.on == "destroy")
+
+    def order(self, kind: str) -> Graph:
+        """The graph in a run of *kind*, in the order of creation: a destroy walks it the other way round."""
+        return self.graph if kind == "destroy" else self.graph.without(self.of_destroys)
 
 
 def index_of(checked: CheckedStack, files: Mapping[str, Mapping[str, str]], former: Mapping[str, str]) -> RenderedStack:
@@ -118,6 +134,7 @@ def index_of(checked: CheckedStack, files: Mapping[str, Mapping[str, str]], form
         graph=checked.graph,
         credentials=checked.stack.credentials.identities if checked.stack.credentials else None,
         concurrency=dict(sorted(checked.stack.concurrency.items())),
+        across=checked.across,
     )
 
 
@@ -135,6 +152,8 @@ def to_json(stack: RenderedStack) -> str:
         document["credentials"] = identities_json(stack.credentials)
     if stack.concurrency:
         document["concurrency"] = dict(stack.concurrency)
+    if stack.across:
+        document["across"] = {name: list(names) for name, names in stack.across.items()}
     if stack.left_over:
         document["left_over"] = {
             name: _unit_json(kept.unit) | {"dependents": list(kept.dependents)}
@@ -212,12 +231,16 @@ def _read_stack(document: Mapping[str, Any], folder: StackFolder) -> RenderedSta
     graph = Graph.of((*units, *tasks), ((str(first), str(second)) for first, second in document["edges"]))
     if graph.cycle():
         raise ValueError("its edges make a circle")
+    across = {_name(name): tuple(map(_foreign, names)) for name, names in document.get("across", {}).items()}
     for unit in units.values():
-        if not graph.upstream[unit.name] >= unit.needs.keys():
+        if not graph.upstream[unit.name] | {*across.get(unit.name, ())} >= unit.needs.keys():
             raise ValueError(f"unit {unit.name} needs what it does not come after")
     credentials = read_identities(document.get("credentials"))
     concurrency = {str(tag): _count(most) for tag, most in document.get("concurrency", {}).items()}
-    return RenderedStack(_name(document["stack"]), folder, units, tasks, graph, kept, credentials, concurrency)
+    if not across.keys() <= graph.upstream.keys():
+        raise ValueError("something that is no unit or task comes after other stacks")
+    name = _name(document["stack"])
+    return RenderedStack(name, folder, units, tasks, graph, kept, credentials, concurrency, across)
 
 
 def _read_unit(name: str, value: Mapping[str, Any]) -> RenderedUnit:
@@ -225,7 +248,7 @@ def _read_unit(name: str, value: Mapping[str, Any]) -> RenderedUnit:
         name=_name(name),
         module=str(value["module"]),
         backend=_name(value["backend"]),
-        needs={_name(upstream): tuple(map(_identifier, outputs)) for upstream, outputs in value["needs"].items()},
+        needs={_upstream(upstream): tuple(map(_identifier, outputs)) for upstream, outputs in value["needs"].items()},
         variables=tuple(map(_identifier, value["variables"])),
         providers=tuple(_read_provider(p) for p in value["providers"]),
         outputs={_identifier(output): bool(sensitive) for output, sensitive in value["outputs"].items()},
@@ -262,6 +285,18 @@ def _name(name: object) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a name")
     return name
+
+
+def _upstream(name: object) -> str:
+    """A unit of the stack itself, or of another one."""
+    return _foreign(name) if isinstance(name, str) and "/" in name else _name(name)
+
+
+def _foreign(name: object) -> str:
+    stack, unit = stack_and_unit(name) if isinstance(name, str) else ("", "")
+    if not NAME.fullmatch(unit) or not is_stack_name(stack):
+        raise ValueError(f"{name!r} is not the name of a unit of another stack")
+    return f"{stack}/{unit}"
 
 
 def _count(value: object) -> int:

@@ -11,15 +11,17 @@ from infra_orch.errors import Problem, UserError
 from infra_orch.project import Project
 from infra_orch.render.index import RenderedStack, read_index
 from infra_orch.spec.check import CheckedStack
+from infra_orch.spec.elsewhere import Elsewhere
 
 
 class Neighbours:
     """The stacks of a project as they lie rendered, read when they are asked for first; one that cannot be read is
-    passed over.
+    passed over. *specs* are the same as they are declared.
     """
 
     def __init__(self, project: Project) -> None:
         self._project = project
+        self.specs = Elsewhere(project)
 
     def problems(self, checked: CheckedStack, backends: Mapping[str, str]) -> Iterator[Problem]:
         """Yield what *checked* shares with another stack of the project: its name, or a unit's state.

@@ -12,6 +12,7 @@ from infra_orch.run.outcome import Outcome
 
 SCHEMA = 1
 SCHEMA_ID = "urn:infra-orch:schema:run-document:1"
+SEVERAL_SCHEMA_ID = "urn:infra-orch:schema:runs-document:1"
 
 
 def document(
@@ -39,6 +40,18 @@ def document(
         "tasks": {name: task_json(outcome) for name, outcome in outcomes.items() if outcome.is_task},
         "left_over": left_over,
         "gateway": _gateway(gateway),
+    }
+
+
+def documents(stacks: Mapping[str, Any], command: str, status: str, duration: float) -> dict[str, Any]:
+    """Return the document of a run over several stacks, given document() of each by the name of its folder."""
+    return {
+        "$schema": SEVERAL_SCHEMA_ID,
+        "schema": SCHEMA,
+        "command": command,
+        "status": status,
+        "duration_s": round(duration, 2),
+        "stacks": dict(stacks),
     }
 
 

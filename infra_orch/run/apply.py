@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from infra_orch.project import beside
 from infra_orch.run.compare import beyond_preview
-from infra_orch.run.context import RunContext
+from infra_orch.run.context import Contexts, RunContext
 from infra_orch.run.outcome import Basis, Counts, Failure, Outcome, Status
-from infra_orch.run.plan import Preview, Selection, outputs_before, run_graph, skipped_task
+from infra_orch.run.plan import Preview, Selection, outputs_before, outputs_of, run_graph, skipped_task
 from infra_orch.run.prepare import UnitWork
 from infra_orch.run.tasks import run_task
 from infra_orch.run.unit import (
@@ -34,7 +35,7 @@ class Consent:
     otherwise: str
 
 
-def apply(selection: Selection, context: RunContext, preview: Preview, consent: Consent) -> dict[str, Planned]:
+def apply(selection: Selection, contexts: Contexts, preview: Preview, consent: Consent) -> dict[str, Planned]:
     """Apply what *preview* showed. Returns what became of every node by name, with its outputs.
 
     Destroys go in reverse order. What failed blocks what comes after it and nothing else.
@@ -44,22 +45,24 @@ def apply(selection: Selection, context: RunContext, preview: Preview, consent: 
 
     def work(name: str) -> Outcome:
         if name in selection.units:
-            actual[name] = _apply(selection.units[name], context, preview, actual, consent)
+            done = _apply(_Turn(name, selection.units[name], contexts.of(name), preview, actual, consent))
+            actual[name] = done.called(name)
             return actual[name].outcome
         if name not in selection.tasks:
             return skipped_task(name)
         if selection.kind == "destroy":
             # Of what it comes after nothing is left, and what it comes before is still there: it is given both.
             related = selection.graph.closure([name], down=True) | selection.graph.closure([name], down=False)
-            known = {unit: preview.nodes[unit].outputs for unit in sorted(related) if unit in selection.units}
+            known = outputs_of(name, related & selection.units.keys(), preview.nodes)
         else:
             known = outputs_before(name, order, actual)
-        return run_task(selection.tasks[name], context, known, selection.regions)
+        outcome = run_task(selection.tasks[name], contexts.of(name), known, selection.regions_of(name))
+        return replace(outcome, name=name)
 
     outcomes = run_graph(
         selection,
         work,
-        context,
+        contexts,
         lets_on=lambda outcome: outcome.status.lets_on,
         graph=order,
         phase=selection.kind,
@@ -69,45 +72,49 @@ def apply(selection: Selection, context: RunContext, preview: Preview, consent: 
     }
 
 
-def _apply(
-    work: UnitWork,
-    context: RunContext,
-    preview: Preview,
-    actual: Mapping[str, Planned],
-    consent: Consent,
-) -> Planned:
-    planned = preview.nodes[work.unit.name]
+@dataclass(frozen=True)
+class _Turn:
+    """A unit whose turn it is: the node *name*, what was shown of all, and what *actual*ly became of those before."""
+
+    name: str
+    work: UnitWork
+    context: RunContext
+    preview: Preview
+    actual: Mapping[str, Planned]
+    consent: Consent
+
+
+def _apply(turn: _Turn) -> Planned:
+    work, context = turn.work, turn.context
+    planned = turn.preview.nodes[turn.name]
     if not planned.outcome.status.lets_on and planned.outcome.status is not Status.DEFERRED:
         return planned
-    if work.destroy or promises_kept(work, planned, preview, actual):
+    if work.destroy or _promises_kept(turn, planned):
         if planned.outcome.status in (Status.UNCHANGED, Status.SKIPPED):
             return planned
         return apply_unit(work, context, planned)
-    return _replan(work, context, planned, actual, preview, consent)
+    return _replan(turn, planned)
 
 
-def promises_kept(work: UnitWork, planned: Planned, preview: Preview, actual: Mapping[str, Planned]) -> bool:
+def _promises_kept(turn: _Turn, planned: Planned) -> bool:
     """Whether the saved plan may be applied: its inputs are still what they were, or what had been promised."""
     if planned.outcome.basis is Basis.UNKNOWN:
         return False
+    shown, actual = turn.preview.nodes, turn.actual
+    needs = [(beside(turn.name, need), names) for need, names in turn.work.unit.needs.items()]
     return all(
-        upstream not in actual or same_values(preview.nodes[upstream].outputs, actual[upstream].outputs, names)
-        for upstream, names in work.unit.needs.items()
+        upstream not in actual or same_values(shown[upstream].outputs, actual[upstream].outputs, names)
+        for upstream, names in needs
     )
 
 
-def _replan(
-    work: UnitWork,
-    context: RunContext,
-    planned: Planned,
-    actual: Mapping[str, Planned],
-    preview: Preview,
-    consent: Consent,
-) -> Planned:
+def _replan(turn: _Turn, planned: Planned) -> Planned:
+    work, context, actual = turn.work, turn.context, turn.actual
     name = work.unit.name
+    upstreams = {need: beside(turn.name, need) for need in work.unit.needs}
     outputs = {
-        upstream: actual[upstream].outputs if upstream in actual else preview.outside.get(upstream, {})
-        for upstream in work.unit.needs
+        need: actual[upstream].outputs if upstream in actual else turn.preview.outside.get(upstream, {})
+        for need, upstream in upstreams.items()
     }
     again = refuse_protected(
         work, plan_unit(work, context, outputs, keep_as=REPLAN_FILE), known=name in context.stack.units
@@ -125,8 +132,8 @@ def _replan(
     else:
         beyond = beyond_preview(saved_plan(context, name, PLAN_FILE), saved_plan(context, name, REPLAN_FILE))
     beyond = [context.redactor.text(line) for line in beyond]
-    if beyond and not consent.unseen(again, beyond):
-        return _unseen(again, beyond, consent.otherwise, deferred=deferred)
+    if beyond and not turn.consent.unseen(again.called(turn.name), beyond):
+        return _unseen(again, beyond, turn.consent.otherwise, deferred=deferred)
     return apply_unit(work, context, again, plan=REPLAN_FILE)
 
 

@@ -11,6 +11,7 @@ from infra_orch.engine.providers import ProviderCache
 from infra_orch.fingerprint.sources import Sources
 from infra_orch.gateway.client import Gateway
 from infra_orch.process import Supervisor
+from infra_orch.project import stack_and_unit
 from infra_orch.redact import Redactor
 from infra_orch.render.index import RenderedStack, RenderedUnit
 from infra_orch.run.credentials import Wallet
@@ -72,3 +73,25 @@ class RunContext:
     def shown(self, path: Path) -> str:
         """*path* as the user knows it."""
         return self.stack.folder.project.shown(path)
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """The contexts of a run over one stack or several.
+
+    *whole* is told what goes on, and says when to stop. *by_stack*: those in which units are worked on, by the name of
+    their stack, and those of other stacks of which units are read. In a run of one stack its nodes go without its name
+    (`web`), and its own context is under "".
+    """
+
+    whole: RunContext
+    by_stack: Mapping[str, RunContext]
+
+    def of(self, node: str) -> RunContext:
+        """The context of a node."""
+        return self.by_stack[stack_and_unit(node)[0]]
+
+    @property
+    def journals(self) -> list[Journal]:
+        """Every journal of the run, once."""
+        return list({id(context.journal): context.journal for context in self.by_stack.values()}.values())

@@ -6,13 +6,14 @@ import contextlib
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from infra_orch.errors import InterruptedRun, UserError
 from infra_orch.graph.graph import Graph
-from infra_orch.run.context import RunContext
+from infra_orch.project import beside, stack_and_unit
+from infra_orch.run.context import Contexts, RunContext
 from infra_orch.run.executor import ThreadExecutor
 from infra_orch.run.outcome import Failure, Outcome, Status
 from infra_orch.run.outputs import read_outputs
@@ -31,9 +32,11 @@ from infra_orch.spec.stack import Task
 class Selection:
     """What a run works on: units and tasks by name, and the order among them.
 
+    In a run of several stacks the names are `network/vpc`, and *graph* leads from one stack to the other.
     *outside*: upstream units that are not part of the run, whose outputs are read from their states.
     *tasks*: functions by name; a task node without one is skipped, since a run from rendered files evaluates no Python.
-    *kind* is `plan`, `apply` or `destroy`. *regions* are variables for tasks, of the region that the provider works in.
+    *kind* is `plan`, `apply` or `destroy`. *regions* are variables for tasks, of the region that the provider of their
+    stack works in, by stack.
     *pace*: in which order, and how many at once.
     """
 
@@ -42,8 +45,12 @@ class Selection:
     tasks: Mapping[str, Task]
     graph: Graph
     kind: str
-    regions: Mapping[str, str]
+    regions: Mapping[str, Mapping[str, str]]
     pace: Pace
+
+    def regions_of(self, task: str) -> Mapping[str, str]:
+        """The variables of a task's region."""
+        return self.regions.get(stack_and_unit(task)[0], {})
 
 
 @dataclass(frozen=True)
@@ -59,57 +66,59 @@ class Preview:
         return {name: planned.outcome for name, planned in self.nodes.items()}
 
 
-def plan(selection: Selection, context: RunContext, applied: Mapping[str, Applied] = MappingProxyType({})) -> Preview:
+def plan(selection: Selection, contexts: Contexts, applied: Mapping[str, Applied] = MappingProxyType({})) -> Preview:
     """Plan every unit of the selection, and run its tasks where the run is a plan.
 
     A unit of those in *applied* is not planned where nothing that its plan depends on has changed since.
     """
     planned: dict[str, Planned] = {}
-    outside = OutsideOutputs(selection, context)
+    outside = OutsideOutputs(selection, contexts)
 
     def work(name: str) -> Outcome:
         if name in selection.units:
-            planned[name] = _plan_unit(selection, context, name, planned, outside, applied.get(name))
+            found = _plan_unit(selection, contexts, name, planned, outside, applied.get(name))
         else:
-            planned[name] = Planned(_plan_task(name, selection, context, planned), {})
+            found = Planned(_plan_task(name, selection, contexts.of(name), planned), {})
+        planned[name] = found.called(name)
         return planned[name].outcome
 
-    outcomes = run_graph(selection, work, context, phase="plan", lets_on=_lets_preview_on)
+    outcomes = run_graph(selection, work, contexts, phase="plan", lets_on=_lets_preview_on)
     nodes = {name: planned.get(name, Planned(outcome, {})) for name, outcome in outcomes.items()}
     return Preview(nodes, outside.known)
 
 
 def _plan_unit(
     selection: Selection,
-    context: RunContext,
+    contexts: Contexts,
     name: str,
     planned: Mapping[str, Planned],
     outside: OutsideOutputs,
     applied: Applied | None,
 ) -> Planned:
-    work = selection.units[name]
+    work, context = selection.units[name], contexts.of(name)
     # Where a unit that left the spec is destroyed in the middle of an apply, it reads what its upstreams are now.
     in_run = planned if not work.destroy or selection.kind == "destroy" else {}
     values: dict[str, Mapping[str, Output]] = {}
-    for upstream in work.unit.needs:
+    for need in work.unit.needs:
+        upstream = beside(name, need)
         if upstream in in_run:
-            values[upstream] = in_run[upstream].outputs
+            values[need] = in_run[upstream].outputs
             continue
-        context.progress.started(name, "read")
+        context.progress.started(work.unit.name, "read")
         known = outside.outputs(upstream)
         if isinstance(known, Failure):
             status = Status.CANCELLED if known.kind == "cancelled" else Status.FAILED
             return Planned(Outcome(name, status, failure=known, destroys_unit=work.destroy), {})
-        values[upstream] = known
+        values[need] = known
     if applied and (skipped := skipped_unit(work, context, values, applied)):
         return skipped
-    return refuse_protected(work, plan_unit(work, context, values), known=name in context.stack.units)
+    return refuse_protected(work, plan_unit(work, context, values), known=work.unit.name in context.stack.units)
 
 
 def run_graph(
     selection: Selection,
     work: Callable[[str], Outcome],
-    context: RunContext,
+    contexts: Contexts,
     *,
     lets_on: Callable[[Outcome], bool],
     graph: Graph | None = None,
@@ -119,7 +128,7 @@ def run_graph(
 
     Every node's outcome is told once, as soon as it is known; *phase* is what the walk is called there.
     """
-    walked = graph or selection.graph
+    walked, context = graph or selection.graph, contexts.whole
     context.redactor.keep(walked.upstream)
     told: set[str] = set()
 
@@ -137,9 +146,11 @@ def run_graph(
             failure = Failure(f"a defect of infra-orch: {type(error).__name__}: {error}", where, kind="defect")
             return tell(Outcome(name, Status.FAILED, failure=failure, is_task=name not in selection.units))
         finally:
-            context.journal.note("node", node=name, phase=phase, began=began, after=sorted(walked.upstream[name]))
+            node, after = stack_and_unit(name)[1], sorted(walked.upstream[name])
+            contexts.of(name).journal.note("node", node=node, phase=phase, began=began, after=after)
 
-    context.journal.note("phase", phase=phase, workers=selection.pace.workers)
+    for journal in contexts.journals:
+        journal.note("phase", phase=phase, workers=selection.pace.workers)
     pool: ThreadExecutor[Outcome] = ThreadExecutor(selection.pace.workers)
     with context.progress.phase(phase, walked.upstream), contextlib.closing(pool):
         outcomes = walk(
@@ -162,9 +173,9 @@ def run_graph(
 class OutsideOutputs:
     """Outputs of upstream units that are not part of the run, each read from its state at most once."""
 
-    def __init__(self, selection: Selection, context: RunContext) -> None:
+    def __init__(self, selection: Selection, contexts: Contexts) -> None:
         self._selection = selection
-        self._context = context
+        self._contexts = contexts
         self._read: dict[str, Mapping[str, Output] | Failure] = {}
         self._locks = {name: threading.Lock() for name in selection.outside}
 
@@ -176,11 +187,13 @@ class OutsideOutputs:
     def outputs(self, name: str) -> Mapping[str, Output] | Failure:
         """The outputs of *name*; none where it was never applied; a failure where its state cannot be read."""
         if name not in self._locks:
+            if stack_and_unit(name)[0]:
+                return {}  # of another stack that was never rendered, and so never applied
             return Failure(f"{name}, whose outputs it reads, is neither in the spec nor known to have left it")
         with self._locks[name]:
             if name not in self._read:
                 try:
-                    self._read[name] = read_outputs(self._selection.outside[name], self._context)
+                    self._read[name] = read_outputs(self._selection.outside[name], self._contexts.of(name))
                 except StepError as error:
                     self._read[name] = replace(error.failure, summary=f"{name}: {error.failure.summary}")
                 except InterruptedRun as error:
@@ -190,9 +203,9 @@ class OutsideOutputs:
             return self._read[name]
 
 
-def known_upstream(selection: Selection, work: UnitWork, context: RunContext) -> Upstream:
+def known_upstream(selection: Selection, work: UnitWork, contexts: Contexts) -> Upstream:
     """What a unit is given of its upstreams, as their states are. Raises UserError where one cannot be read."""
-    outside = OutsideOutputs(selection, context)
+    outside = OutsideOutputs(selection, contexts)
     known: dict[str, Mapping[str, Output]] = {}
     for name in work.unit.needs:
         outputs = outside.outputs(name)
@@ -219,14 +232,20 @@ def _plan_task(name: str, selection: Selection, context: RunContext, planned: Ma
     if task is None:
         return skipped_task(name)
     if task.on == "plan":
-        return run_task(task, context, outputs_before(name, selection.graph, planned), selection.regions)
+        return run_task(task, context, outputs_before(name, selection.graph, planned), selection.regions_of(name))
     return Outcome(name, Status.PLANNED, is_task=True)
 
 
 def outputs_before(task: str, graph: Graph, known: Mapping[str, Planned]) -> dict[str, Mapping[str, Output]]:
-    """The outputs of the units that *task* comes after in *graph*, directly or not, by unit."""
-    before = graph.closure([task], down=False)
-    return {unit: known[unit].outputs for unit in sorted(before) if unit in known}
+    """The outputs of the units of its stack that *task* comes after in *graph*, directly or not, by unit."""
+    return outputs_of(task, graph.closure([task], down=False), known)
+
+
+def outputs_of(task: str, units: Iterable[str], known: Mapping[str, Planned]) -> dict[str, Mapping[str, Output]]:
+    """The outputs of those of *units* that are of the stack of *task*, by unit."""
+    stack = stack_and_unit(task)[0]
+    mine = (node for node in sorted(units) if node in known and stack_and_unit(node)[0] == stack)
+    return {stack_and_unit(node)[1]: known[node].outputs for node in mine}
 
 
 def skipped_task(name: str) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from infra_orch.run.outcome import Outcome, ResourceChange
@@ -29,6 +30,30 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Something happened that the user should know of."""
+
+
+class ProgressOf(Progress):
+    """Tells another of what goes on in one *stack* of several: its nodes go by their names with the stack's."""
+
+    def __init__(self, stack: str, whole: Progress) -> None:
+        self._stack = stack
+        self._whole = whole
+
+    def phase(self, name: str, nodes: Collection[str]) -> contextlib.AbstractContextManager[None]:
+        """Tell of a phase of this stack alone."""
+        return self._whole.phase(name, [f"{self._stack}/{node}" for node in nodes])
+
+    def started(self, node: str, step: str, log: Path | None = None, total: int | None = None) -> None:
+        """Tell of it."""
+        self._whole.started(f"{self._stack}/{node}", step, log, total)
+
+    def finished(self, outcome: Outcome, step: str) -> None:
+        """Tell of it."""
+        self._whole.finished(replace(outcome, name=f"{self._stack}/{outcome.name}"), step)
+
+    def note(self, text: str) -> None:
+        """Tell of it."""
+        self._whole.note(f"{self._stack}: {text}")
 
 
 def operations(resources: Iterable[ResourceChange]) -> int:

@@ -61,6 +61,10 @@ class Planned:
     fingerprint: Fingerprint | None = None
     state: StateVersion | None = None
 
+    def called(self, node: str) -> Planned:
+        """The same under another name, as the node is called in a run of several stacks."""
+        return replace(self, outcome=replace(self.outcome, name=node))
+
 
 def plan_unit(work: UnitWork, context: RunContext, outputs: Outputs, *, keep_as: str = PLAN_FILE) -> Planned:
     """Plan one unit with what is known of its upstreams' *outputs*.

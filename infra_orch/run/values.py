@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from infra_orch.render.hcl import Raw, attribute_lines, expression_text
+from infra_orch.project import stack_and_unit
+from infra_orch.render.hcl import Raw, attribute_lines, expression_text, quote
 from infra_orch.run.outcome import Basis
+from infra_orch.spec.values import STACKS
 
 UNKNOWN_RESOURCE = "terraform_data.infra_orch_unknown"
 UPSTREAM_FILE = "infra_orch_upstream.tf"
@@ -66,9 +68,11 @@ class Upstream:
 def upstream_values(needs: Mapping[str, tuple[str, ...]], outputs: Mapping[str, Mapping[str, Output]]) -> Upstream:
     """Return what a unit that *needs* outputs (by upstream unit) is given; a missing output is unknown.
 
-    *outputs* are the outputs known of each upstream unit by name.
+    *outputs* are the outputs known of each upstream unit by name. Those of units of other stacks (`network/vpc`) are
+    `local.stacks["network"].vpc`.
     """
     units: dict[str, Raw] = {}
+    stacks: dict[str, dict[str, Raw]] = {}
     secrets = _Secrets()
     unknown: list[str] = []
     promised = False
@@ -80,10 +84,23 @@ def upstream_values(needs: Mapping[str, tuple[str, ...]], outputs: Mapping[str, 
             if contains_unknown(output.value):
                 unknown.append(f"{unit}.{name}")
             values[name] = secrets.literal(output) if output.sensitive else _literal(output.value, output.type)
-        units[unit] = Raw("\n".join(["{", *attribute_lines(values, 4), "  }"]) if values else "{}")
+        stack, name = stack_and_unit(unit)
+        if stack:
+            stacks.setdefault(stack, {})[name] = _block(values, 6)
+        else:
+            units[name] = _block(values, 2)
+    if stacks:
+        units[STACKS] = _block({quote(stack): _block(found, 4) for stack, found in stacks.items()}, 2)
     basis = Basis.UNKNOWN if unknown else Basis.PLANNED if promised else Basis.EXACT
     text = _text(units, secrets.declarations, helper=bool(unknown))
     return Upstream(text, secrets.variables, basis, tuple(unknown))
+
+
+def _block(values: Mapping[str, Raw], indent: int) -> Raw:
+    """An object of *values*, one a line, whose end is indented by so many spaces."""
+    if not values:
+        return Raw("{}")
+    return Raw("\n".join(["{", *attribute_lines(values, indent + 2), f"{' ' * indent}}}"]))
 
 
 class _Secrets:

@@ -10,11 +10,13 @@ from infra_orch.graph.graph import Graph
 from infra_orch.module.declaration import Module
 from infra_orch.project import StackFolder
 from infra_orch.spec.backends import backend_problems
+from infra_orch.spec.circles import circle_problems
+from infra_orch.spec.elsewhere import Elsewhere
 from infra_orch.spec.identities import credentials_problems
 from infra_orch.spec.inputs import input_problems
 from infra_orch.spec.modules import ModuleOf, read_modules
 from infra_orch.spec.names import concurrency_problems, name_problems, task_problems
-from infra_orch.spec.order import order
+from infra_orch.spec.order import across, order
 from infra_orch.spec.provider import Provider
 from infra_orch.spec.providers import declared_provider_problems, required_providers, unit_provider_problems
 from infra_orch.spec.source import Source
@@ -44,22 +46,29 @@ class CheckedUnit:
 
 @dataclass(frozen=True)
 class CheckedStack:
-    """A stack that was found to be right: its units by name, and the graph over units and tasks."""
+    """A stack that was found to be right: its units by name, and the graph over units and tasks.
+
+    *across* are the units of other stacks (`network/vpc`) that its nodes come after, by the nodes' names.
+    """
 
     stack: Stack
     folder: StackFolder
     units: Mapping[str, CheckedUnit]
     tasks: Mapping[str, Task]
     graph: Graph
+    across: Mapping[str, tuple[str, ...]]
 
 
-def check_stack(stack: Stack, folder: StackFolder) -> CheckedStack:
-    """Check *stack* and return it with its modules read and its graph made.
+def check_stack(stack: Stack, folder: StackFolder, elsewhere: Elsewhere | None = None) -> CheckedStack:
+    """Check *stack* and return it with its modules read and its graph made. Who checks several hands on what is known
+    of the stacks *elsewhere*.
 
     Raises SpecError with every problem, in the order of the file, each with file and line of the call, the value, and
     the nearest match.
     """
+    elsewhere = elsewhere or Elsewhere(folder.project)
     modules, problems = read_modules(stack, folder)
+    elsewhere.learn(folder, stack, modules)
     problems += name_problems(stack)
     problems += task_problems(stack)
     problems += concurrency_problems(stack)
@@ -70,9 +79,10 @@ def check_stack(stack: Stack, folder: StackFolder) -> CheckedStack:
         if not modules[unit].broken:
             problems += unit_provider_problems(stack, unit, modules[unit].module)
             problems += input_problems(unit, modules[unit].module)
-    wiring, reference_problems = wire(stack, modules)
-    graph, order_problems = order(stack, wiring)
+    wiring, reference_problems = wire(stack, modules, elsewhere)
+    graph, order_problems = order(stack, wiring, elsewhere)
     problems += [*reference_problems, *order_problems]
+    problems += circle_problems(stack, folder, wiring, elsewhere)
     if problems:
         raise SpecError(_sorted(problems, folder))
     return CheckedStack(
@@ -81,6 +91,7 @@ def check_stack(stack: Stack, folder: StackFolder) -> CheckedStack:
         units=_checked_units(stack, modules, wiring),
         tasks={task.name: task for task in stack.tasks},
         graph=graph,
+        across=across(stack, wiring),
     )
 
 

@@ -37,6 +37,22 @@ def load_stack(folder: StackFolder) -> Stack:
     raise SpecError([Problem(f"{shown} declares no stack", Where(shown), hint)])
 
 
+def load_aside(folder: StackFolder) -> Stack:
+    """Load a stack that is only referred to: what the one that was loaded before imports stays as it is.
+
+    Raises SpecError as load_stack() does.
+    """
+    modules = {name: sys.modules[name] for name in _last_modules if name in sys.modules}
+    paths = [*_last_paths]
+    try:
+        return load_stack(folder)
+    finally:
+        _forget_last()
+        sys.modules.update(modules)
+        sys.path += paths
+        _last_paths[:], _last_modules[:] = paths, modules
+
+
 def _source(folder: StackFolder, shown: str) -> bytes:
     try:
         return folder.spec.read_bytes()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, overload
 
 from infra_orch.errors import Where
+from infra_orch.project import NAME, is_stack_name
 from infra_orch.spec.arguments import many, mapping, one, optional_text, shown, text
 from infra_orch.spec.caller import where_called
 from infra_orch.spec.credentials import Credentials
@@ -93,7 +94,44 @@ class Task:
         return f"the task {self.name}"
 
 
-Node: TypeAlias = Unit | Task | str
+@dataclass(frozen=True)
+class UnitReference:
+    """A unit of another stack. Made by `StackReference.unit`."""
+
+    stack: str
+    unit: str
+
+    @property
+    def name(self) -> str:
+        """The unit as other stacks name it: `network/vpc`."""
+        return f"{self.stack}/{self.unit}"
+
+    @property
+    def outputs(self) -> Outputs:
+        """References to its module's outputs: `vpc.outputs.id`."""
+        return Outputs(self.name)
+
+    def __repr__(self) -> str:
+        return f"the unit {self.name}"
+
+
+@dataclass(frozen=True)
+class StackReference:
+    """Another stack of the project. Made by `Stack.reference`."""
+
+    name: str
+
+    def unit(self, name: str) -> UnitReference:
+        """Return a unit of that stack, for its outputs, or to come `after` it. Raises ValueError for no unit's name."""
+        if not NAME.fullmatch(text("the unit's name", name)):
+            raise ValueError(f"{name!r} is not the name of a unit: letters, digits, _ and - make one")
+        return UnitReference(self.name, name)
+
+    def __repr__(self) -> str:
+        return f"the stack {self.name}"
+
+
+Node: TypeAlias = Unit | Task | UnitReference | str
 
 
 @dataclass(eq=False)
@@ -131,6 +169,16 @@ class Stack:
             one(f"concurrency of {tag!r}", most, int, "a whole number")
         self.where = where_called()
 
+    @staticmethod
+    def reference(name: str) -> StackReference:
+        """Return another stack of the project, to refer to what is in it: `Stack.reference("network").unit("vpc")`.
+
+        *name* is the path of its folder below `stacks/`, as on the command line. Raises ValueError for no such path.
+        """
+        if not is_stack_name(text("the stack's name", name)):
+            raise ValueError(f"{name!r} is not the name of a stack: the path of its folder below stacks/ is")
+        return StackReference(name)
+
     def unit(  # noqa: PLR0913 - what can be said of a unit; all but the name are given by name
         self,
         name: str,
@@ -153,10 +201,11 @@ class Stack:
         archive source as Terraform writes it (`git::https://…?ref=v1`), or a registry address with *version*, a
         constraint. *inputs*: values of the module's variables. *providers*: which configuration the module gets by
         each of its provider names (`{"aws": eu, "aws.replica": us}`); the one without an alias otherwise.
-        *after*: units and tasks to come after without taking a value from them. *protect*: no run destroys or replaces
-        anything in it. *tags*: for `--tag`. *formerly*: the unit's name before it was renamed; its state moves along.
-        *outputs* and *sensitive_outputs*: outputs of a remote module, whose files cannot be read here, to be kept.
-        *credentials*: those that Terraform works with, in the place of the stack's.
+        *after*: units and tasks, and units of other stacks, to come after without taking a value from them.
+        *protect*: no run destroys or replaces anything in it. *tags*: for `--tag`. *formerly*: the unit's name before
+        it was renamed; its state moves along. *outputs* and *sensitive_outputs*: outputs of a remote module, whose
+        files cannot be read here, to be kept. *credentials*: those that Terraform works with, in the place of the
+        stack's.
         """
         unit = Unit(
             name=text("the unit's name", name),
@@ -231,7 +280,7 @@ class Stack:
 
 
 def _names(what: str, nodes: object) -> tuple[str, ...]:
-    found: tuple[Node, ...] = many(what, nodes, (str, Unit, Task), "units, tasks or their names")
+    found: tuple[Node, ...] = many(what, nodes, (str, Unit, Task, UnitReference), "units, tasks or their names")
     return tuple(node if isinstance(node, str) else node.name for node in found)
 
 

@@ -12,6 +12,10 @@ from typing import NoReturn, Self, TypeAlias
 
 from infra_orch.spec.token import TamperedReferenceError, shortened, split, token
 
+STACKS = "stacks"
+"""The local value that holds, by stack and unit, what a unit reads of other stacks; those of its own have their names.
+"""
+
 
 class _Opaque:
     """What has no value while a spec is evaluated. It can be put into inputs and strings, and nothing else."""

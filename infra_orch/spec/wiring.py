@@ -8,17 +8,19 @@ from dataclasses import dataclass
 
 from infra_orch.errors import Problem, Where, nearest
 from infra_orch.graph.graph import Graph
+from infra_orch.project import stack_and_unit
+from infra_orch.spec.elsewhere import Elsewhere, Missing
 from infra_orch.spec.modules import ModuleOf
 from infra_orch.spec.provider import Provider
 from infra_orch.spec.sound import unsound
 from infra_orch.spec.stack import Stack, Unit
-from infra_orch.spec.values import EnvironmentValue, Input, Opaque, Outputs, Reference, target, walk
+from infra_orch.spec.values import STACKS, EnvironmentValue, Input, Opaque, Outputs, Reference, target, walk
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """*providers*: the configurations that a unit's root module needs. *needs*: by upstream unit, the outputs that it
-    reads, itself and its providers. *variables*: its `env()` names.
+    """*providers*: the configurations that a unit's root module needs. *needs*: by upstream unit, one of another stack
+    as `network/vpc`, the outputs that it reads, itself and its providers. *variables*: its `env()` names.
     """
 
     providers: tuple[Provider, ...]
@@ -26,9 +28,28 @@ class Wiring:
     variables: tuple[str, ...]
 
 
-def wire(stack: Stack, modules: Mapping[Unit, ModuleOf]) -> tuple[Mapping[Unit, Wiring], list[Problem]]:
+class Units:
+    """The units that a stack can refer to: its own, and those of other stacks."""
+
+    def __init__(self, stack: Stack, modules: Mapping[Unit, ModuleOf], elsewhere: Elsewhere) -> None:
+        self._own = {unit.name: unit for unit in reversed(stack.units)}  # of two of one name, the first is meant
+        self._modules = modules
+        self._elsewhere = elsewhere
+
+    def find(self, name: str) -> tuple[Unit, ModuleOf] | Missing:
+        """Return a unit, and its module, by its name as a reference has it."""
+        if stack_and_unit(name)[0]:
+            return self._elsewhere.unit(name)
+        if name not in self._own:
+            return Missing("which is no unit of this stack", nearest(name, self._own))
+        return self._own[name], self._modules[self._own[name]]
+
+
+def wire(
+    stack: Stack, modules: Mapping[Unit, ModuleOf], elsewhere: Elsewhere
+) -> tuple[Mapping[Unit, Wiring], list[Problem]]:
     """Return the wiring of every unit of *stack*, and every reference that leads nowhere."""
-    units = {unit.name: unit for unit in reversed(stack.units)}  # of two of one name, the first is meant
+    units = Units(stack, modules, elsewhere)
     providers = _settled(stack.providers)
     read: dict[Unit | Provider, list[Opaque]] = {}
     problems: list[Problem] = []
@@ -38,14 +59,17 @@ def wire(stack: Stack, modules: Mapping[Unit, ModuleOf]) -> tuple[Mapping[Unit, 
         title = f'"{declared.name}"' if isinstance(declared, Unit) else f'provider "{declared.address}"'
         for value in dict.fromkeys(found):
             if isinstance(value, (Reference, Outputs)):
-                problems += _reference_problems(title, declared.where, value, units, modules)
+                problems += _reference_problems(title, declared.where, value, units)
     chosen = _choose(stack, providers, modules, {key: _upstream(values) for key, values in read.items()})
     wiring = {}
     for unit in stack.units:
         values = [*read[unit], *(value for provider in chosen[unit] for value in read[provider])]
         names = {value.name for value in values if isinstance(value, EnvironmentValue)}
-        wiring[unit] = Wiring(chosen[unit], _needs(values, units, modules), tuple(sorted(names)))
+        wiring[unit] = Wiring(chosen[unit], _needs(values, units), tuple(sorted(names)))
         problems += _own_output_problems(unit, read, chosen[unit])
+        if STACKS in wiring[unit].needs and any(stack_and_unit(name)[0] for name in wiring[unit].needs):
+            message = f'"{unit.name}" reads other stacks, which are `local.{STACKS}`, and a unit called "{STACKS}"'
+            problems.append(Problem(message, unit.where, f'call that unit something else: formerly="{STACKS}"'))
     return wiring, problems
 
 
@@ -118,16 +142,14 @@ def _upstream_closure(stack: Stack, before: Mapping[Unit, frozenset[str]], names
     return Graph.of(units, edges).closure(units & set(names), down=False)
 
 
-def _needs(
-    values: Iterable[Opaque], units: Mapping[str, Unit], modules: Mapping[Unit, ModuleOf]
-) -> dict[str, tuple[str, ...]]:
+def _needs(values: Iterable[Opaque], units: Units) -> dict[str, tuple[str, ...]]:
     needs: dict[str, set[str]] = {}
     for value in values:
         if isinstance(value, (Reference, Outputs)):
             name, steps = target(value)
-            if name in units:
-                names = {str(steps[0])} if steps else _all_outputs(units[name], modules[units[name]])
-                needs.setdefault(name, set()).update(names)
+            found = units.find(name)
+            if not isinstance(found, Missing):
+                needs.setdefault(name, set()).update({str(steps[0])} if steps else _all_outputs(*found))
     return {name: tuple(sorted(outputs)) for name, outputs in sorted(needs.items())}
 
 
@@ -138,26 +160,29 @@ def _all_outputs(unit: Unit, found: ModuleOf) -> set[str]:
     return {*unit.extra_outputs, *unit.sensitive_outputs}
 
 
-def _reference_problems(
-    title: str, where: Where, value: Reference | Outputs, units: Mapping[str, Unit], modules: Mapping[Unit, ModuleOf]
-) -> Iterator[Problem]:
+def _reference_problems(title: str, where: Where, value: Reference | Outputs, units: Units) -> Iterator[Problem]:
     name, steps = target(value)
-    if name not in units:
-        message = f'{title} refers to the outputs of "{name}", which is no unit of this stack'
-        yield Problem(message, where, nearest(name, units))
+    there = units.find(name)
+    if isinstance(there, Missing):
+        yield Problem(f'{title} refers to the outputs of "{name}", {there.why}', where, there.hint)
         return
-    unit, found = units[name], modules[units[name]]
+    unit, found = there
     outputs = found.module.outputs if found.module else {}
     if not steps:
         if not found.broken and not _all_outputs(unit, found) and not outputs:
             message = f'{title} reads all outputs of "{name}", and none is known of its module "{unit.module}"'
-            hint = "" if found.module else f'name them: stack.unit("{name}", outputs=["…"])'
+            hint = "" if found.module else f'name them: stack.unit("{unit.name}", outputs=["…"])'
             yield Problem(message, where, hint)
-    elif found.module is not None and (output := str(steps[0])) not in outputs:
+    elif (output := str(steps[0])) not in outputs and found.module is None:
+        # What others in its own stack read is passed through by its root; what is read from here, only if it is named.
+        if stack_and_unit(name)[0] and not found.broken and output not in _all_outputs(unit, found):
+            message = f'{title} reads {name}.outputs.{output}, which "{unit.name}" does not pass on'
+            yield Problem(message, where, f'in its stack: stack.unit("{unit.name}", outputs=["{output}"])')
+    elif output not in outputs:
         message = f'{title} reads {name}.outputs.{output}, but module "{unit.module}" has no such output'
         hint = nearest(output, outputs) or f"its outputs: {', '.join(sorted(outputs)) or 'none'}"
         yield Problem(message, where, hint)
-    elif found.module is not None and outputs[output].ephemeral:
+    elif outputs[output].ephemeral:
         message = f"{title} reads {name}.outputs.{output}, which is ephemeral: no other unit ever sees its value"
         yield Problem(message, where, f"{outputs[output].where} declares it")
 

@@ -153,7 +153,7 @@ def test_a_graph_holds_no_name_that_is_no_name(two_units: Desk) -> None:
 
 def test_a_commit_message_has_one_trailer_whatever_went_wrong() -> None:
     failure = Failure(f"no\n\n{TRAILER}: 20990101T000000000Z-abcdef\n{HOSTILE}")
-    message = commit_message({"web": Outcome("web", Status.FAILED, failure=failure)}, "apply dev", "the-run")
+    message = commit_message({"web": Outcome("web", Status.FAILED, failure=failure)}, "apply dev", ["the-run"])
     trailers = subprocess.run(
         ["git", "interpret-trailers", "--parse"], input=message, capture_output=True, text=True, check=True
     )

@@ -79,18 +79,18 @@ def test_what_is_wrong_with_one_stack_keeps_nobody_from_the_others(several: Desk
 def test_one_graph_has_the_nodes_of_all(several: Desk) -> None:
     document = json.loads(several.run("graph", "--all", "--format", "json").out)
     assert [node["id"] for node in document["nodes"]] == [
-        f"{stack}/{unit}" for stack in ("prod", "team-one", "team-two") for unit in "ab"
+        f"{stack}/{unit}" for stack in ("prod", "team/one", "team/two") for unit in "ab"
     ]
-    assert {"from": "team-one/a", "to": "team-one/b"} in document["edges"]
+    assert {"from": "team/one/a", "to": "team/one/b"} in document["edges"]
 
 
 def test_trees_stand_below_the_names_of_their_stacks(several: Desk) -> None:
     assert several.run("graph", "team/*").out.splitlines() == [
-        "team-one",
+        "team/one",
         "  a  (modules/m)",
         "  └── b  (modules/m)",
         "",
-        "team-two",
+        "team/two",
         "  a  (modules/m)",
         "  └── b  (modules/m)",
     ]
@@ -98,7 +98,7 @@ def test_trees_stand_below_the_names_of_their_stacks(several: Desk) -> None:
 
 def test_mermaid_puts_each_stack_into_a_box(several: Desk) -> None:
     lines = several.run("graph", "team/*", "--format", "mermaid").out.splitlines()
-    assert lines[:4] == ["flowchart LR", '    subgraph s0["team-one"]', '        n0["a"]', '        n1["b"]']
+    assert lines[:4] == ["flowchart LR", '    subgraph s0["team/one"]', '        n0["a"]', '        n1["b"]']
     assert "        n2 --> n3" in lines
     assert lines.count("    end") == 2
 
@@ -106,6 +106,6 @@ def test_mermaid_puts_each_stack_into_a_box(several: Desk) -> None:
 def test_dot_puts_each_stack_into_a_box_that_graphviz_reads(several: Desk) -> None:
     text = several.run("graph", "--all", "--format", "dot").out
     assert text.count("subgraph cluster_") == 3
-    assert '"team-one/a" -> "team-one/b";' in text
+    assert '"team/one/a" -> "team/one/b";' in text
     if shutil.which("dot"):
         subprocess.run(["dot", "-Tsvg"], input=text, text=True, check=True, capture_output=True)

@@ -311,7 +311,7 @@ def test_the_log_tells_who_when_and_what(repository: Repository, git: Git) -> No
     )
     (entry,) = repository.log([], 5)
     assert (entry.sha, entry.author, entry.subject) == (commit, "Ada <ada@example.com>", "apply prod: 2 units")
-    assert dict(entry.trailers) == {"Infra-Orch-Run": "20260101-abc", "Reviewed-by": "Bo <b@c>"}
+    assert dict(entry.trailers) == {"Infra-Orch-Run": ("20260101-abc",), "Reviewed-by": ("Bo <b@c>",)}
     assert started <= dt.datetime.fromisoformat(entry.date) <= dt.datetime.now(dt.UTC)
 
 

@@ -16,7 +16,7 @@ def outcomes(*found: Outcome) -> dict[str, Outcome]:
 
 
 def test_a_message_says_what_changed_in_all_and_for_each_unit() -> None:
-    assert commit_message(outcomes(APPLIED, FAILED, BLOCKED, UNCHANGED), "apply prod", "r1") == (
+    assert commit_message(outcomes(APPLIED, FAILED, BLOCKED, UNCHANGED), "apply prod", ["r1"]) == (
         "apply prod: 3 created, 1 updated, 1 destroyed (1 failed, 1 blocked)\n"
         "\n"
         "web: 3 created, 1 updated\n"
@@ -42,7 +42,7 @@ def test_a_failure_in_which_nothing_was_done_says_so() -> None:
 
 def test_what_others_said_stays_on_its_line_and_forges_nothing() -> None:
     hostile = Outcome("a", Status.FAILED, failure=Failure("x\n\nInfra-Orch-Run: forged\u202e\033[2J\0"))
-    message = commit_message(outcomes(hostile), "apply prod", "r1")
+    message = commit_message(outcomes(hostile), "apply prod", ["r1"])
     assert words(hostile).count("\n") == 0
     assert message.splitlines()[-1] == "Infra-Orch-Run: r1"
     assert [line for line in message.splitlines() if line.startswith("Infra-Orch-Run")] == ["Infra-Orch-Run: r1"]

@@ -1,0 +1,43 @@
+"""Units of other stacks that depend on what a run is to destroy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from infra_orch.errors import RefusedError
+from infra_orch.project import Project
+from infra_orch.record.store import records_of
+from infra_orch.render.index import read_index
+
+
+def refuse_dependents(going: Mapping[str, Collection[str]], project: Project, *, sandbox: bool) -> None:
+    """Refuse to destroy units, given by stack, that units of other stacks depend on which exist and stay.
+
+    Told by the stacks as they lie rendered, and by their records. What is in a sandbox goes with it, and nobody is
+    asked. Raises RefusedError that names them.
+    """
+    names = {f"{stack}/{unit}" for stack, units in going.items() for unit in units}
+    if sandbox or not names:
+        return
+    for folder in project.stack_folders():
+        # Most stacks refer to none of these, and their text tells that sooner than the reading of it.
+        if not folder.index.is_file() or not _names_one(folder.index.read_bytes(), going):
+            continue
+        stays = [
+            (node, first)
+            for node, firsts in read_index(folder).across.items()
+            for first in firsts
+            if first in names and node not in going.get(folder.name, ())
+        ]
+        known = records_of(folder, sandbox=False, committed=True).units() if stays else {}
+        for node, first in stays:
+            record = known.get(node)
+            if record is not None and record.get("status") != "destroyed":
+                raise RefusedError(
+                    f"{folder.name}/{node} still exists and depends on {first}, which would be destroyed",
+                    hint=f"infra-orch destroy {folder.name} --unit {node} first, or both stacks in one run",
+                )
+
+
+def _names_one(text: bytes, stacks: Collection[str]) -> bool:
+    return any(f'"{stack}/'.encode() in text for stack in stacks)

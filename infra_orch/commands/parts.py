@@ -1,0 +1,72 @@
+"""What a run is to do of each of the stacks that it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from infra_orch.commands.affecting import affected_units, narrow
+from infra_orch.commands.opening import Opened, open_stack, open_stacks
+from infra_orch.commands.options import RunOptions
+from infra_orch.commands.selecting import Wanted, chosen_names, wanted_of_each
+from infra_orch.commands.stacks import Asked, refuse_several
+from infra_orch.console import Console
+from infra_orch.errors import UsageError
+from infra_orch.project import Project
+from infra_orch.render.index import RenderedUnit
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a run is to do of one stack: *options* are those of the run, narrowed to what is wanted of the stack."""
+
+    opened: Opened
+    options: RunOptions
+
+    @property
+    def name(self) -> str:
+        """The stack, by the name of its folder."""
+        return self.opened.folder.name
+
+    @property
+    def chosen(self) -> dict[str, RenderedUnit]:
+        """The units that are wanted, by name."""
+        names = chosen_names(self.opened, self.options.wanted)
+        return {name: unit for name, unit in self.opened.rendered.units.items() if name in names}
+
+
+def open_parts(project: Project, asked: Asked, options: RunOptions, console: Console) -> list[Part]:
+    """Open the stacks that were *asked* for, and settle what is wanted of each; those of which nothing is are left out.
+
+    Raises UsageError where what was asked for is nowhere, and as open_stack() and affected_units() do.
+    """
+    if asked.several:
+        refuse_several(options)
+    elif options.change:
+        options = replace(options, wanted=narrow(project, asked.only, options.wanted, options.change, console))
+        if options.wanted.nothing and not console.json:
+            return []
+    if not asked.several:
+        return [Part(open_stack(project, asked.only, console, from_rendered=options.from_rendered), options)]
+    wanted = _affected(project, asked, options, console) if options.change else dict.fromkeys(asked.names)
+    opened = open_stacks(project, wanted, console, from_rendered=options.from_rendered)
+    settled = wanted_of_each(opened, options.wanted)
+    own = {name: settled[name] if only is None else only for name, only in wanted.items()}
+    return [Part(opened[name], replace(options, wanted=own[name])) for name in wanted if not own[name].nothing]
+
+
+def _affected(project: Project, asked: Asked, options: RunOptions, console: Console) -> Mapping[str, Wanted | None]:
+    """The stacks in which the change affects something, and which units in each; None: all that is wanted of it."""
+    assert options.change
+    if not options.wanted.everything:
+        raise UsageError("--affected chooses the units, and so do --unit and --tag", hint="give one of the two")
+    found = affected_units(project, asked.names or None, options.change, console)
+    if found.deleted:
+        gone = ", ".join(f"{stack}/{unit}" for stack, unit in found.deleted)
+        console.note(
+            f"deleted since {options.change.base}: {gone}; "
+            "a run of the whole stack with --prune destroys what still exists of it"
+        )
+    if not found.reasons:
+        console.note(f"nothing is affected by what changed since {options.change.base}")
+    return {stack: Wanted(units=found.units(stack)) if found.units(stack) else None for stack in found.reasons}
