@@ -176,7 +176,7 @@ def preview_offer(offer: Offer, part: Part, run: Session, console: Console) -> S
     if offer.kind == "destroy":
         refuse_orphans(opened, selection.units, records)
     going = {part.name: {name for name, work in selection.units.items() if work.destroy}}
-    refuse_dependents(going, opened.folder.project, sandbox=run.sandbox)
+    refuse_dependents(going, run)
     refuse_for(bundle, moved_states(manifest, selection, context))
     outside = _outside(offer, selection, run)
     refuse_for(bundle, moved_outside(manifest, selection, Preview({}, outside)))

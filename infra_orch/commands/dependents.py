@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from infra_orch.commands.session import Session
 from infra_orch.errors import RefusedError
-from infra_orch.project import Project
-from infra_orch.record.store import records_of
 from infra_orch.render.index import read_index
 
 
-def refuse_dependents(going: Mapping[str, Collection[str]], project: Project, *, sandbox: bool) -> None:
+def refuse_dependents(going: Mapping[str, Collection[str]], run: Session) -> None:
     """Refuse to destroy units, given by stack, that units of other stacks depend on which exist and stay.
 
-    Told by the stacks as they lie rendered, and by their records. What is in a sandbox goes with it, and nobody is
-    asked. Raises RefusedError that names them.
+    Told by the stacks as they lie rendered, and by their records. Raises RefusedError that names them.
     """
     names = {f"{stack}/{unit}" for stack, units in going.items() for unit in units}
-    if sandbox or not names:
+    if not names:
         return
-    for folder in project.stack_folders():
+    for folder in run.context.stack.folder.project.stack_folders():
         # Most stacks refer to none of these, and their text tells that sooner than the reading of it.
         if not folder.index.is_file() or not _names_one(folder.index.read_bytes(), going):
             continue
@@ -29,7 +27,7 @@ def refuse_dependents(going: Mapping[str, Collection[str]], project: Project, *,
             for first in firsts
             if first in names and node not in going.get(folder.name, ())
         ]
-        known = records_of(folder, sandbox=False, committed=True).units() if stays else {}
+        known = run.records_in(folder).units() if stays else {}
         for node, first in stays:
             record = known.get(node)
             if record is not None and record.get("status") != "destroyed":

@@ -83,7 +83,7 @@ def preview(
 ) -> Shown:
     """Plan what was asked for of stacks, show it, and return what was shown."""
     chosen = [_choose(part, run, console, kind=kind) for part, run in zip(parts, runs, strict=True)]
-    refuse_dependents(_destroyed(chosen), parts[0].opened.folder.project, sandbox=parts[0].options.sandbox)
+    refuse_dependents(_destroyed(chosen), runs[0])
     if several:
         selection = joined(
             {one.part.name: one.selection for one in chosen}, {part.name: part.opened.rendered for part in parts}

@@ -19,7 +19,7 @@ from infra_orch.commands.gateway import served_by
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.parts import Part
-from infra_orch.commands.sandboxing import emulated
+from infra_orch.commands.sandboxing import emulated, sandbox_of
 from infra_orch.commands.waiting import wait_for_survivors
 from infra_orch.console import Console
 from infra_orch.engine.engine import Engine, find_engine
@@ -28,7 +28,7 @@ from infra_orch.files import private_folder
 from infra_orch.gateway.client import Gateway
 from infra_orch.git.repository import Repository, find_repository
 from infra_orch.process import Supervisor, allow_open_files
-from infra_orch.project import Project
+from infra_orch.project import Project, StackFolder
 from infra_orch.record.record import RunFacts
 from infra_orch.record.store import Records, records_of
 from infra_orch.redact import Redactor
@@ -95,9 +95,13 @@ class Session:
     @property
     def records(self) -> Records:
         """What is known of the units that exist: their records, in the sandbox those of what is in the emulator."""
+        return self.records_in(self.context.stack.folder)
+
+    def records_in(self, folder: StackFolder) -> Records:
+        """What is known of the units of any stack that exist."""
         if self.context.sandbox:
-            return Records(self.context.sandbox.state / "record")
-        return records_of(self.context.stack.folder, sandbox=False, committed=True)
+            return Records(sandbox_of(folder, self.context.sandbox.url).state / "record")
+        return records_of(folder, sandbox=False, committed=True)
 
     def facts(self) -> RunFacts:
         """What is true of the run, as of now."""

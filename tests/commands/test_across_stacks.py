@@ -350,3 +350,51 @@ def test_recover_is_not_confused_by_what_a_dead_run_read_elsewhere(two: Desk) ->
     assert two.run("tf", "team/app", "web", "--", "state", "list").code == 0
     shutil.rmtree(two.root / ".infra-orch")
     assert two.run("plan", "team/app", "--detailed-exitcode").code == 0
+
+
+def test_a_stack_in_the_sandbox_is_not_destroyed_under_another_one_either(two: Desk, emulator: str) -> None:
+    assert two.run("apply", "--all", "--sandbox", "--auto-approve").code == 0
+    done = two.run("destroy", "network", "--sandbox", "--auto-approve")
+    assert done.code == 77
+    assert "still exists and depends on network/vpc" in done.err
+    assert planned(two, "team/app", "--sandbox")["units"]["web"]["basis"] == "exact"
+    assert two.run("destroy", "--all", "--sandbox", "--auto-approve").code == 0
+
+
+def test_two_runs_that_share_a_stack_come_one_after_the_other(two: Desk) -> None:
+    slow = PROGRAM.format("sleep 2")
+    network = NETWORK.replace('module="m"', 'module="slow"', 1)
+    two.write({"modules/slow/main.tf": MODULE + slow, "stacks/network/stack.py": network})
+    argv = [sys.executable, "-m", "infra_orch", "apply", "--all", "--auto-approve"]
+    with subprocess.Popen(argv, cwd=two.root, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as first:
+        assert first.stderr is not None
+        while "network/vpc: apply" not in (line := first.stderr.readline()):
+            assert line
+        done = two.run("apply", "team/app", "--auto-approve")
+        assert done.code == 75
+        assert 'stack "app" is in use by apply' in done.err
+        first.stderr.read()
+    assert first.returncode == 0
+    assert two.run("plan", "--all", "--detailed-exitcode").code == 0
+
+
+def test_an_interrupt_ends_what_is_under_way_in_all_stacks_and_records_it(two: Desk) -> None:
+    slow = PROGRAM.format("sleep 3")
+    network = NETWORK.replace('module="m"', 'module="slow"', 1)
+    two.write({"modules/slow/main.tf": MODULE + slow, "stacks/network/stack.py": network})
+    argv = [sys.executable, "-m", "infra_orch", "apply", "--all", "--auto-approve", "--json"]
+    with subprocess.Popen(argv, cwd=two.root, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        while "network/vpc: apply" not in (line := process.stderr.readline()):
+            assert line
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        document = json.loads(process.stdout.read())
+        process.stderr.read()
+    assert process.returncode == 130
+    assert document["status"] == "cancelled"
+    assert {unit["status"] for unit in document["stacks"]["team/app"]["units"].values()} == {"cancelled"}
+    time.sleep(3)  # the program that Terraform has left behind holds the stack until it ends
+    assert two.run("recover", "network").err.startswith("nothing to recover")
+    assert two.run("apply", "--all", "--auto-approve").code == 0
