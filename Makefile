@@ -7,7 +7,7 @@ ARGS ?=
 RUN = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults test-differential lint types bench docs lock clean
+.PHONY: help setup demo test test-faults test-differential lint types bench bench-peers docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ types: setup ## Check the types of the package, and of a stack file as a user wo
 
 bench: setup ## Measure a stack of 100 units against bare Terraform
 	$(RUN) -m benchmarks $(ARGS)
+
+bench-peers: setup ## Measure the same modules with Terragrunt and Terramate, where they are on PATH
+	$(RUN) -m benchmarks --only peers $(ARGS)
 
 docs: setup ## Check the links of the documentation
 	$(RUN) .ci/check_links.py

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import against_bare, cloud, start
+from benchmarks import against_bare, cloud, peers, start
 from benchmarks.measure import table
 from benchmarks.projects import DEEP, UNKNOWN, WIDE, git_environment
 from infra_orch.engine.engine import Engine, find_engine
@@ -41,6 +41,9 @@ def main(arguments: list[str]) -> int:
             parts.append(_own(folder, env, engine))
         if "growth" in options.only:
             parts.append(_growth(folder, env))
+        if "peers" in options.only:
+            _tell("peers")
+            parts.append(peers.compare(folder / "peers", engine, env, workers, options.rounds, WIDE))
     text = "\n\n".join(parts)
     sys.stdout.write(text + "\n")
     if options.write:
@@ -53,7 +56,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds against bare Terraform (default: 3)")
     parser.add_argument("--parallelism", type=int, metavar="N", help="units at work at once (default: one per core)")
-    parser.add_argument("--only", action="append", choices=parts, help="only this part (repeatable)")
+    parser.add_argument("--only", action="append", choices=(*parts, "peers"), help="only this part (repeatable)")
     parser.add_argument("--write", action="store_true", help=f"put the tables into docs/{PAGE.name}")
     options = parser.parse_args(arguments)
     options.only = options.only or parts

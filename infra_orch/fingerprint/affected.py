@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from infra_orch.fingerprint.fingerprint import Fingerprint, compare
-from infra_orch.graph.graph import Graph
-from infra_orch.render.index import RenderedStack
+from infra_orch.project import stack_and_unit
+from infra_orch.render.index import RenderedStack, joint_graph
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,6 @@ class Content:
 
     stack: RenderedStack
     units: Mapping[str, Fingerprint]
-
-    @property
-    def graph(self) -> Graph:
-        """The graph over its units and tasks."""
-        return self.stack.graph
 
     @property
     def former(self) -> frozenset[str]:
@@ -45,31 +40,40 @@ class Affected:
 
 
 def affected(now: Mapping[str, Content | None], before: Mapping[str, Content | None], *, downstream: bool) -> Affected:
-    """Return what differs between two states of stacks, by their names; None: nobody can tell what one is, or was.
+    """Return what differs between two states of stacks, by the names of their folders; None: nobody can tell what one
+    is, or was.
 
     A stack that cannot be told is affected, without units. With *downstream*, units that come after one that is
-    affected, or deleted, are so, too.
+    affected, or deleted, are so, too, whatever stack they are of.
     """
-    reasons: dict[str, Mapping[str, tuple[str, ...]]] = {}
-    deleted: list[tuple[str, str]] = []
-    for stack, content in now.items():
-        if content is None:
-            reasons[stack] = {}
-            continue
+    known = {stack: content for stack, content in now.items() if content}
+    changed: dict[str, dict[str, tuple[str, ...]]] = {}
+    for stack, content in known.items():
         if stack in before:
-            own = dict(_changed(content, before[stack]))
+            changed[stack] = dict(_changed(content, before[stack]))
         else:
-            own = dict.fromkeys(content.units, ("its stack is new",))
-        if downstream:
-            own |= _below(content, before.get(stack), own)
-        if own:
-            reasons[stack] = {unit: own[unit] for unit in content.units if unit in own}
-    for stack, known in sorted(before.items()):
-        there = now.get(stack)
-        if known and (there or stack not in now):
-            kept = there.units.keys() | there.former if there else frozenset[str]()
-            deleted += [(stack, unit) for unit in known.units if unit not in kept]
-    return Affected(reasons, tuple(deleted), {name: content for name, content in now.items() if content})
+            changed[stack] = dict.fromkeys(content.units, ("its stack is new",))
+    deleted = [
+        (stack, unit) for stack, content in sorted(before.items()) if content for unit in _gone(stack, content, now)
+    ]
+    if downstream:
+        for stack, units in _below(known, before, changed, deleted).items():
+            changed[stack] |= units
+    reasons = {
+        stack: {unit: changed[stack][unit] for unit in content.units if unit in changed[stack]} if content else {}
+        for stack, content in now.items()
+    }
+    found = {stack: units for stack, units in reasons.items() if units or now[stack] is None}
+    return Affected(found, tuple(deleted), known)
+
+
+def _gone(stack: str, before: Content, now: Mapping[str, Content | None]) -> Iterator[str]:
+    """The units of a stack that are no more, under any name."""
+    there = now.get(stack)
+    if there is None and stack in now:
+        return  # nobody can tell
+    kept = there.units.keys() | there.former if there else frozenset[str]()
+    yield from (unit for unit in before.units if unit not in kept)
 
 
 def _changed(now: Content, before: Content | None) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -86,19 +90,28 @@ def _changed(now: Content, before: Content | None) -> Iterator[tuple[str, tuple[
 
 
 def _below(
-    content: Content, before: Content | None, changed: Mapping[str, tuple[str, ...]]
-) -> dict[str, tuple[str, ...]]:
-    """The units that come after those that are affected, with what they come after directly."""
-    gone = {unit for unit in before.units if unit not in content.units} if before else set[str]()
+    now: Mapping[str, Content],
+    before: Mapping[str, Content | None],
+    changed: Mapping[str, Mapping[str, tuple[str, ...]]],
+    deleted: Collection[tuple[str, str]],
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """The units, by stack, that come after those that are affected, with what they come after directly."""
+    graph = joint_graph({stack: content.stack for stack, content in now.items()}, "plan")
+    then = joint_graph({stack: content.stack for stack, content in before.items() if content}, "plan")
     orphaned = {
-        node
-        for unit in gone
-        for node in (before.graph.downstream.get(unit, ()) if before else ())
-        if node in content.graph.upstream
+        node for stack, unit in deleted for node in then.downstream.get(f"{stack}/{unit}", ()) if node in graph.upstream
     }
-    reached = content.graph.closure({*changed, *orphaned}, down=True)
-    found = {}
-    for node in reached - changed.keys():
-        first = sorted(content.graph.upstream[node] & reached)
-        found[node] = (f"it comes after {', '.join(first) or 'what is deleted'}",)
-    return {node: why for node, why in found.items() if node in content.units}
+    own = {f"{stack}/{unit}" for stack, units in changed.items() for unit in units}
+    reached = graph.closure(own | orphaned, down=True)
+    found: dict[str, dict[str, tuple[str, ...]]] = {stack: {} for stack in now}
+    for node in reached - own:
+        stack, name = stack_and_unit(node)
+        if name in now[stack].units:
+            first = sorted(_as_seen_from(stack, upstream) for upstream in graph.upstream[node] & reached)
+            found[stack][name] = (f"it comes after {', '.join(first) or 'what is deleted'}",)
+    return found
+
+
+def _as_seen_from(stack: str, node: str) -> str:
+    where, name = stack_and_unit(node)
+    return name if where == stack else node

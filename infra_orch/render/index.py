@@ -115,6 +115,20 @@ class RenderedStack:
         return self.graph if kind == "destroy" else self.graph.without(self.of_destroys)
 
 
+def joint_graph(stacks: Mapping[str, RenderedStack], kind: str) -> Graph:
+    """Return the order among all nodes of *stacks*, given by the names of their folders, in a run of *kind*.
+
+    Nodes go by their stack's name and their own, `network/vpc`. There may be circles that lead through several stacks.
+    """
+    orders = {name: stack.order(kind) for name, stack in stacks.items()}
+    nodes = {f"{stack}/{node}" for stack, graph in orders.items() for node in graph.upstream}
+    edges = {(f"{stack}/{a}", f"{stack}/{b}") for stack, graph in orders.items() for a, b in graph.edges}
+    for name, stack in stacks.items():
+        for node, firsts in stack.across.items():
+            edges |= {(first, f"{name}/{node}") for first in firsts if {first, f"{name}/{node}"} <= nodes}
+    return Graph.of(nodes, edges)
+
+
 def index_of(checked: CheckedStack, files: Mapping[str, Mapping[str, str]], former: Mapping[str, str]) -> RenderedStack:
     """Return the index of a checked stack whose units were rendered to *files* ({unit: {file name: text}}).
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from infra_orch.errors import RefusedError
 from infra_orch.graph.graph import Graph
 from infra_orch.project import beside, stack_and_unit
-from infra_orch.render.index import RenderedStack
+from infra_orch.render.index import RenderedStack, joint_graph
 from infra_orch.run.context import Contexts, RunContext
 from infra_orch.run.pace import Pace
 from infra_orch.run.plan import Preview, Selection
@@ -70,13 +70,7 @@ def whole_graph(stacks: Mapping[str, RenderedStack], kind: str) -> Graph:
 
     Raises RefusedError where stacks as they are rendered wait for each other.
     """
-    orders = {name: stack.order(kind) for name, stack in stacks.items()}
-    nodes = {f"{stack}/{node}" for stack, graph in orders.items() for node in graph.upstream}
-    edges = {(f"{stack}/{a}", f"{stack}/{b}") for stack, graph in orders.items() for a, b in graph.edges}
-    for name, stack in stacks.items():
-        for node, firsts in stack.across.items():
-            edges |= {(first, f"{name}/{node}") for first in firsts if {first, f"{name}/{node}"} <= nodes}
-    whole = Graph.of(nodes, edges)
+    whole = joint_graph(stacks, kind)
     if cycle := whole.cycle():
         raise RefusedError(
             f"these stacks wait for each other: {' -> '.join(cycle)}",
