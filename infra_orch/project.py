@@ -35,6 +35,12 @@ def beside(node: str, name: str) -> str:
     return name if "/" in name or not stack else f"{stack}/{name}"
 
 
+def as_seen_from(stack: str, node: str) -> str:
+    """Return how a node (`network/vpc`) is called within *stack*: by its own name there, by both elsewhere."""
+    where, name = stack_and_unit(node)
+    return name if where == stack else node
+
+
 def is_stack_name(name: str) -> bool:
     """Whether a stack's folder below `stacks/` may be called so."""
     return all(_FOLDER.fullmatch(part) for part in name.split("/"))

@@ -72,7 +72,7 @@ def plan(
         detailed_exitcode=detailed_exitcode,
     )
     project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
-    stacks = asked_for(project, stack or (), console, everything=all, affected=affected)
+    stacks = asked_for(project, stack or (), console, everything=all, affected=affected, from_rendered=from_rendered)
     return command(project, stacks, options, console)
 
 
@@ -141,7 +141,7 @@ def apply(
         resume=resume,
     )
     console = Console(json=json)
-    stacks = asked_for(project, stack or (), console, everything=all, affected=affected)
+    stacks = asked_for(project, stack or (), console, everything=all, affected=affected, from_rendered=from_rendered)
     return command(project, stacks, options, console)
 
 
@@ -185,7 +185,7 @@ def destroy(
         full=full,
     )
     console = Console(json=json)
-    stacks = asked_for(project, stack or (), console, everything=all, affected=False)
+    stacks = asked_for(project, stack or (), console, everything=all, from_rendered=from_rendered)
     return command(project, stacks, options, console)
 
 

@@ -92,8 +92,23 @@ def affected_stacks(project: Project, stacks: Sequence[str], change: Change, con
     return list(found.reasons)
 
 
-def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console: Console) -> Wanted:
-    """Return what of a stack a change affects, to be worked on.
+def tell_deleted(found: Affected, project: Project, base: str, console: Console, *, prunes: bool) -> None:
+    """Say which units and stacks a change deletes, and what destroys what still exists of them."""
+    stacks = sorted({stack for stack, _ in found.deleted if stack not in found.now})
+    units = [f"{stack}/{unit}" for stack, unit in found.deleted if stack in found.now]
+    if units:
+        hint = "" if prunes else "; --prune destroys what still exists of it"
+        console.note(f"deleted since {base}: {', '.join(units)}{hint}")
+    for stack in stacks:
+        shown = project.shown(project.stacks / stack)
+        console.note(
+            f"deleted since {base}: the stack {stack}; what still exists of it: "
+            f"git checkout {base} -- {shown} && infra-orch destroy {stack}"
+        )
+
+
+def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console: Console, *, prunes: bool) -> Wanted:
+    """Return what of a stack a change affects, to be worked on; *prunes*: units that it deletes are so, too.
 
     Raises UsageError where something else was asked for, too, and as affected_units() does.
     """
@@ -101,16 +116,14 @@ def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console
         raise UsageError("--affected chooses the units, and so do --unit and --tag", hint="give one of the two")
     stack = project.stack(stack).name
     found = affected_units(project, [stack], change, console)
-    gone = [unit for _, unit in found.deleted]
-    if gone:
-        hint = "a run of the whole stack with --prune destroys what still exists"
-        console.note(f"deleted since {change.base}: {', '.join(gone)}; {hint}")
+    tell_deleted(found, project, change.base, console, prunes=prunes)
+    gone = found.gone_from(stack) if prunes else ()
     if stack in found.reasons and not found.reasons[stack]:
         return wanted  # opening it says what is wrong with it
     units = found.units(stack)
-    if not units:
+    if not units and not gone:
         console.note(f"nothing in {stack} is affected by what changed since {change.base}")
-    return Wanted(units=units) if units else Wanted.no_units()
+    return Wanted.of_units(units, gone)
 
 
 def _explain(found: Affected, console: Console) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from infra_orch.commands.committed import Differs, differences
 from infra_orch.commands.planted import refuse_planted
@@ -24,6 +26,8 @@ from infra_orch.spec.check import check_stack
 from infra_orch.spec.load import load_stack
 from infra_orch.spec.sound import holds_opaque
 from infra_orch.spec.stack import Stack, Task
+
+_Read: TypeAlias = Callable[[StackFolder], RenderedStack]
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def open_stacks(
         committed = {name: committed_render(guarded(project).stack(name)) for name in names}
         for rendered in committed.values():
             check_rendered(rendered)
-        return {name: opened_as_rendered(rendered, committed_render) for name, rendered in committed.items()}
+        read = functools.cache(committed_render)  # of stacks that many refer to, each file is looked at once
+        return {name: opened_as_rendered(rendered, read) for name, rendered in committed.items()}
     declared: dict[str, tuple[Stack, Rendering]] = {}
     problems: list[Problem] = []
     neighbours = Neighbours(project)
@@ -95,20 +100,21 @@ def open_stacks(
     for _, rendering in declared.values():
         write_render(rendering, console)
         check_rendered(rendering.stack)
-    return {name: _opened(stack, rendering.stack) for name, (stack, rendering) in declared.items()}
+    read = functools.cache(read_index)
+    return {name: _opened(stack, rendering.stack, read) for name, (stack, rendering) in declared.items()}
 
 
-def _opened(stack: Stack, rendered: RenderedStack) -> Opened:
+def _opened(stack: Stack, rendered: RenderedStack, read: _Read) -> Opened:
     tasks = {task.name: task for task in stack.tasks}
-    return Opened(rendered, tasks, _regions(stack), _others(rendered, read_index))
+    return Opened(rendered, tasks, _regions(stack), _others(rendered, read))
 
 
-def opened_as_rendered(rendered: RenderedStack, read: Callable[[StackFolder], RenderedStack]) -> Opened:
+def opened_as_rendered(rendered: RenderedStack, read: _Read) -> Opened:
     """Open a stack as it lies rendered; the others that it refers to are *read* so, too. Raises as that does."""
     return Opened(rendered, {}, {}, _others(rendered, read))
 
 
-def _others(rendered: RenderedStack, read: Callable[[StackFolder], RenderedStack]) -> dict[str, RenderedStack]:
+def _others(rendered: RenderedStack, read: _Read) -> dict[str, RenderedStack]:
     project = rendered.folder.project
     folders = {name: StackFolder(project, project.stacks / name) for name in rendered.stacks_before}
     return {name: read(folder) for name, folder in folders.items() if folder.index.is_file()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from infra_orch.commands.affecting import affected_units, narrow
+from infra_orch.commands.affecting import affected_units, narrow, tell_deleted
 from infra_orch.commands.opening import Opened, open_stack, open_stacks
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.selecting import Wanted, chosen_names, wanted_of_each
@@ -43,7 +43,9 @@ def open_parts(project: Project, asked: Asked, options: RunOptions, console: Con
     if asked.several:
         refuse_several(options)
     elif options.change:
-        options = replace(options, wanted=narrow(project, asked.only, options.wanted, options.change, console))
+        prunes = options.prune or project.settings.prune
+        wanted_there = narrow(project, asked.only, options.wanted, options.change, console, prunes=prunes)
+        options = replace(options, wanted=wanted_there)
         if options.wanted.nothing and not console.json:
             return []
     if not asked.several:
@@ -61,12 +63,14 @@ def _affected(project: Project, asked: Asked, options: RunOptions, console: Cons
     if not options.wanted.everything:
         raise UsageError("--affected chooses the units, and so do --unit and --tag", hint="give one of the two")
     found = affected_units(project, asked.names or None, options.change, console)
-    if found.deleted:
-        gone = ", ".join(f"{stack}/{unit}" for stack, unit in found.deleted)
-        console.note(
-            f"deleted since {options.change.base}: {gone}; "
-            "a run of the whole stack with --prune destroys what still exists of it"
-        )
-    if not found.reasons:
+    prunes = options.prune or project.settings.prune
+    tell_deleted(found, project, options.change.base, console, prunes=prunes)
+    if not found.reasons and not (found.deleted and prunes):
         console.note(f"nothing is affected by what changed since {options.change.base}")
-    return {stack: Wanted(units=found.units(stack)) if found.units(stack) else None for stack in found.reasons}
+    wanted: dict[str, Wanted | None] = {}
+    for stack in found.now:
+        units, gone = found.units(stack), found.gone_from(stack) if prunes else ()
+        if units or gone:
+            wanted[stack] = Wanted.of_units(units, gone)
+    # What is wrong with the others is said when they are opened.
+    return {**wanted, **{stack: None for stack in found.reasons if stack not in found.now}}

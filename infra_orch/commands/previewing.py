@@ -120,7 +120,8 @@ def _choose(part: Part, run: Session, console: Console, *, kind: str) -> Chosen:
     left_over = names_left_over(records, opened.rendered)
     whole = options.wanted.everything
     prune = options.prune or project.settings.prune
-    gone = bring_back(left_over, opened.folder, run.repository) if whole and (prune or kind == "destroy") else []
+    going = [name for name in left_over if whole or name in options.wanted.gone]
+    gone = bring_back(going, opened.folder, run.repository) if prune or kind == "destroy" else []
     selection = select(opened, options.wanted, kind, pace_of(run, options, records), left_over=gone)
     if kind == "destroy":
         refuse_orphans(opened, selection.units, records, gone or _known(left_over, opened, run))

@@ -25,7 +25,8 @@ _NOTHING = frozenset({""})
 @dataclass(frozen=True)
 class Wanted:
     """What was asked for: unit names or globs, tags, and whether what is up- or downstream of them comes along; or
-    exactly these *nodes*, units and tasks.
+    exactly these *nodes*, units and tasks. *gone*: units that have left the spec, and are to be destroyed where --prune
+    says so.
     """
 
     units: tuple[str, ...] = ()
@@ -33,16 +34,18 @@ class Wanted:
     with_upstream: bool = False
     with_downstream: bool = False
     nodes: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
 
     @classmethod
-    def no_units(cls) -> Wanted:
-        """Nothing at all."""
-        return cls(nodes=_NOTHING)
+    def of_units(cls, units: Iterable[str], gone: Iterable[str] = ()) -> Wanted:
+        """Exactly these *units*, maybe none, and those that are *gone*."""
+        found = tuple(units)
+        return cls(units=found, nodes=frozenset() if found else _NOTHING, gone=frozenset(gone))
 
     @property
     def nothing(self) -> bool:
         """Whether it is known that there is nothing to work on."""
-        return self.nodes == _NOTHING
+        return self.nodes == _NOTHING and not self.gone
 
     @property
     def everything(self) -> bool:
@@ -80,7 +83,7 @@ def wanted_of_each(stacks: Mapping[str, Opened], wanted: Wanted) -> dict[str, Wa
     for asked, down in ((wanted.with_upstream, False), (wanted.with_downstream, True)):
         closure |= graph.closure(found, down=down) if asked else set()
     return {
-        stack: Wanted(nodes=_with_tasks(one, mine)) if mine else Wanted.no_units()
+        stack: Wanted(nodes=_with_tasks(one, mine)) if mine else Wanted.of_units(())
         for stack, one in rendered.items()
         for mine in [{name for where, name in map(stack_and_unit, closure & units.keys()) if where == stack}]
     }

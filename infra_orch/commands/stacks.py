@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from infra_orch.commands.affecting import Change, affected_stacks
@@ -41,7 +41,15 @@ class Asked:
         return cls((name,), several=False)
 
 
-def asked_for(project: Project, names: Sequence[str], console: Console, *, everything: bool, affected: bool) -> Asked:
+def asked_for(
+    project: Project,
+    names: Sequence[str],
+    console: Console,
+    *,
+    everything: bool,
+    affected: bool = False,
+    from_rendered: bool = False,
+) -> Asked:
     """Return the stacks that a run was asked for. *affected*: where none is named, those that a change affects.
 
     Raises UsageError as chosen_stacks() does.
@@ -51,7 +59,8 @@ def asked_for(project: Project, names: Sequence[str], console: Console, *, every
     several = everything or len(names) != 1 or bool(_PATTERN.search(names[0]))
     if not several:
         return Asked.one(names[0])
-    return Asked(tuple(chosen_stacks(project, names, console, everything=everything)), several=True)
+    found = chosen_stacks(project, names, console, everything=everything, from_rendered=from_rendered)
+    return Asked(tuple(found), several=True)
 
 
 def refuse_several(options: RunOptions) -> None:
@@ -62,11 +71,18 @@ def refuse_several(options: RunOptions) -> None:
 
 
 def chosen_stacks(
-    project: Project, names: Sequence[str], console: Console, *, everything: bool, change: Change | None = None
+    project: Project,
+    names: Sequence[str],
+    console: Console,
+    *,
+    everything: bool,
+    change: Change | None = None,
+    from_rendered: bool = False,
 ) -> list[str]:
     """Return the names of the stacks that *names*, names and patterns, fit, each once; or of all that there are.
 
-    With *change* only those in which it affects something, of all where none is named.
+    A pattern fits stacks with a spec; *from_rendered*: those that are rendered. With *change* only those in which it
+    affects something, of all where none is named.
 
     Raises UsageError for a name that no stack has, a pattern that fits none, and where nothing is named; and as
     affected_stacks() does.
@@ -78,14 +94,22 @@ def chosen_stacks(
         return affected_stacks(project, named, change, console)
     if not everything and not names:
         raise UsageError("which stack?", hint=f"{_here(project)}; --all means all of them")
-    found = [stack for name in (names or ["*"]) for stack in _fitting(project, name)]
+    folders = list(project.stack_folders()) if everything or any(map(_PATTERN.search, names)) else []
+    there = {folder.name: folder.index.is_file() if from_rendered else folder.spec.is_file() for folder in folders}
+    found = [stack for name in (names or ["*"]) for stack in _fitting(project, name, there)]
+    gone = [name for name, is_there in there.items() if not is_there and not from_rendered]
+    if everything and gone:
+        console.warn(
+            f"{', '.join(gone)}: the stack file is gone, the rendered files are here; "
+            f"infra-orch destroy {gone[0]} --from-rendered destroys what still exists of it"
+        )
     return list(dict.fromkeys(found))
 
 
-def _fitting(project: Project, name: str) -> list[str]:
+def _fitting(project: Project, name: str, there: Mapping[str, bool]) -> list[str]:
     if not _PATTERN.search(name):
         return [project.stack(name).name]
-    fits = fnmatch.filter((folder.name for folder in project.stack_folders()), name.removeprefix("stacks/"))
+    fits = fnmatch.filter((stack for stack, is_there in there.items() if is_there), name.removeprefix("stacks/"))
     if not fits:
         raise UsageError(f'no stack fits "{name}"', hint=_here(project))
     return fits

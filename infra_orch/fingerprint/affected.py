@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from infra_orch.fingerprint.fingerprint import Fingerprint, compare
-from infra_orch.project import stack_and_unit
+from infra_orch.project import as_seen_from, stack_and_unit
 from infra_orch.render.index import RenderedStack, joint_graph
 
 
@@ -37,6 +37,10 @@ class Affected:
     def units(self, stack: str) -> tuple[str, ...]:
         """The units of a stack that are affected."""
         return tuple(self.reasons.get(stack, {}))
+
+    def gone_from(self, stack: str) -> tuple[str, ...]:
+        """The units of a stack that are deleted."""
+        return tuple(unit for where, unit in self.deleted if where == stack)
 
 
 def affected(now: Mapping[str, Content | None], before: Mapping[str, Content | None], *, downstream: bool) -> Affected:
@@ -107,11 +111,6 @@ def _below(
     for node in reached - own:
         stack, name = stack_and_unit(node)
         if name in now[stack].units:
-            first = sorted(_as_seen_from(stack, upstream) for upstream in graph.upstream[node] & reached)
+            first = sorted(as_seen_from(stack, upstream) for upstream in graph.upstream[node] & reached)
             found[stack][name] = (f"it comes after {', '.join(first) or 'what is deleted'}",)
     return found
-
-
-def _as_seen_from(stack: str, node: str) -> str:
-    where, name = stack_and_unit(node)
-    return name if where == stack else node

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from infra_orch.errors import InterruptedRun, UserError
 from infra_orch.graph.graph import Graph
-from infra_orch.project import beside, stack_and_unit
+from infra_orch.project import as_seen_from, beside, stack_and_unit
 from infra_orch.run.context import Contexts, RunContext
 from infra_orch.run.executor import ThreadExecutor
 from infra_orch.run.outcome import Failure, Outcome, Status
@@ -146,7 +146,8 @@ def run_graph(
             failure = Failure(f"a defect of infra-orch: {type(error).__name__}: {error}", where, kind="defect")
             return tell(Outcome(name, Status.FAILED, failure=failure, is_task=name not in selection.units))
         finally:
-            node, after = stack_and_unit(name)[1], sorted(walked.upstream[name])
+            stack, node = stack_and_unit(name)
+            after = sorted(as_seen_from(stack, first) for first in walked.upstream[name])
             contexts.of(name).journal.note("node", node=node, phase=phase, began=began, after=after)
 
     for journal in contexts.journals:

@@ -367,3 +367,64 @@ def test_what_read_a_unit_that_is_gone_is_selected(committed: Desk) -> None:
     done = committed.run("graph", "--affected", "--base", "HEAD", "--why")
     assert "far/f: rendered main.tf changed" in done.err
     assert "deleted: prod/b" in done.out
+
+
+def applied(desk: Desk) -> None:
+    desk.write(
+        {
+            "stacks/prod/stack.py": PROD.replace(
+                ', providers=[Provider("random", source="hashicorp/random", version="~> 3.0")]', ""
+            )
+        }
+    )
+    assert desk.run("apply", "--all", "--auto-approve").code == 0
+    desk.commit()
+
+
+def test_a_plan_over_all_stacks_is_of_what_is_affected(committed: Desk) -> None:
+    applied(committed)
+    committed.write({"modules/inner/main.tf": INNER + "# changed\n"})
+    done = committed.run("plan", "--affected", "--base", "HEAD", "--json")
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert {stack: sorted(of["units"]) for stack, of in document["stacks"].items()} == {
+        "prod": ["a", "b", "d"],
+        "team/dev": ["e"],
+    }
+    committed.git("checkout", "-q", ".")
+    done = committed.run("plan", "--affected", "--base", "HEAD", "--json")
+    assert (done.code, json.loads(done.out)["stacks"]) == (0, {})
+    assert "nothing is affected" in done.err
+
+
+def test_units_that_a_change_deletes_are_destroyed_where_that_is_asked_for(committed: Desk) -> None:
+    applied(committed)
+    spec = (committed.root / "stacks/prod/stack.py").read_text()
+    committed.write({"stacks/prod/stack.py": spec.replace('c = stack.unit("c"', '# c = stack.unit("c"')})
+    states = committed.root / "stacks/team/dev/state"
+    kept = shutil.move(states, committed.root.parent / "kept")
+    shutil.rmtree(committed.root / "stacks/team")
+    done = committed.run("plan", "--affected", "--base", "HEAD")
+    assert (done.code, done.out) == (0, "")
+    assert "deleted since HEAD: prod/c; --prune destroys what still exists of it" in done.err
+    assert "git checkout HEAD -- stacks/team/dev && infra-orch destroy team/dev" in done.err
+    done = committed.run("apply", "--affected", "--base", "HEAD", "--prune", "--auto-approve")
+    assert done.code == 0, done.err
+    assert "prod/c (destroy): 1 to destroy" in done.out
+    assert not (committed.root / "stacks/prod/record/c.json").exists()
+    committed.git("checkout", "HEAD~1", "--", "stacks/team/dev")
+    shutil.move(kept, states)
+    assert committed.run("destroy", "team/dev", "--auto-approve").code == 0
+
+
+def test_a_stack_whose_file_is_gone_keeps_nobody_from_the_others(committed: Desk) -> None:
+    applied(committed)
+    (committed.root / "stacks/team/dev/stack.py").unlink()
+    done = committed.run("plan", "--all")
+    assert done.code == 0, done.err
+    assert "team/dev: the stack file is gone" in done.err
+    assert "infra-orch destroy team/dev --from-rendered" in done.err
+    assert committed.run("validate", "--all").code == 0
+    document = json.loads(committed.run("graph", "--affected", "--base", "HEAD", "--format", "json").out)
+    assert document["deleted"] == [{"stack": "team/dev", "unit": "e"}]
+    assert committed.run("destroy", "team/dev", "--from-rendered", "--auto-approve").code == 0
