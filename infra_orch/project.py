@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from infra_orch.errors import UsageError, Where, nearest
@@ -31,12 +32,12 @@ class Project:
     settings: Settings
     caches: Path | None = None
 
-    @property
+    @cached_property
     def stacks(self) -> Path:
         """Where the stack specs lie."""
         return self.root / "stacks"
 
-    @property
+    @cached_property
     def modules(self) -> Path:
         """Where a module given by its name is looked for."""
         return self.root / "modules"
@@ -53,6 +54,9 @@ class Project:
 
     def shown(self, path: str | Path) -> str:
         """*path* as the user knows it: relative to the project where it lies in it, with forward slashes."""
+        inside = f"{self.root}{os.sep}"
+        if isinstance(path, Path) and os.sep == "/" and str(path).startswith(inside):
+            return str(path)[len(inside) :]  # a Path has tidied its text up already
         try:
             return Path(path).relative_to(self.root).as_posix()
         except ValueError:
@@ -116,12 +120,12 @@ class StackFolder:
             raise UsageError(f"{self.project.shown(self.path)} is a link that leads out of the project")
         return found
 
-    @property
+    @cached_property
     def spec(self) -> Path:
         """The stack file."""
         return self.path / "stack.py"
 
-    @property
+    @cached_property
     def rendered(self) -> Path:
         """What Terraform is given, committed."""
         return self.path / "rendered"
@@ -131,7 +135,7 @@ class StackFolder:
         """The graph, the wiring and where each unit was declared."""
         return self.rendered / "stack.json"
 
-    @property
+    @cached_property
     def templates(self) -> Path:
         """Templates that stand in for the shipped ones of the same name."""
         return self.path / "templates"

@@ -8,6 +8,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from infra_orch.errors import SpecError, UserError, Where
@@ -25,10 +26,15 @@ INDEX = "stack.json"
 
 @dataclass(frozen=True)
 class Rendering:
-    """A stack rendered in memory: its index, and the text of every file by its path below `rendered/`."""
+    """A stack rendered in memory: its index, and the *texts* of all other files by their paths below `rendered/`."""
 
     stack: RenderedStack
-    files: Mapping[str, str]
+    texts: Mapping[str, str]
+
+    @cached_property
+    def files(self) -> Mapping[str, str]:
+        """The text of every file, that of the index too; who does not ask for it does not wait for it."""
+        return {**self.texts, INDEX: to_json(self.stack)}
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def render_stack(checked: CheckedStack, neighbours: Neighbours | None = None) ->
         raise SpecError(replace(found, where=found.where and project.shown_where(found.where)) for found in problems)
     stack = index_of(checked, units, former)
     files = {f"{unit}/{name}": text for unit, texts in units.items() for name, text in texts.items()}
-    return Rendering(stack, {**files, INDEX: to_json(stack)})
+    return Rendering(stack, files)
 
 
 def with_kept(rendering: Rendering, kept: Mapping[str, KeptUnit]) -> Rendering:
@@ -75,7 +81,7 @@ def with_kept(rendering: Rendering, kept: Mapping[str, KeptUnit]) -> Rendering:
         for file in (*unit.unit.files, LOCK_FILE)
         if (folder.rendered / name / file).is_file()
     }
-    return Rendering(stack, {**files, **rendering.files, INDEX: to_json(stack)})
+    return Rendering(stack, {**files, **rendering.texts})
 
 
 def forget_kept(folder: StackFolder, names: set[str]) -> None:

@@ -12,7 +12,7 @@ from infra_orch.project import StackFolder
 from infra_orch.spec.backends import backend_problems
 from infra_orch.spec.identities import credentials_problems
 from infra_orch.spec.inputs import input_problems
-from infra_orch.spec.modules import ModuleOf, read_modules
+from infra_orch.spec.modules import ModuleFolders, ModuleOf, read_modules
 from infra_orch.spec.names import concurrency_problems, name_problems, task_problems
 from infra_orch.spec.order import order
 from infra_orch.spec.provider import Provider
@@ -53,13 +53,13 @@ class CheckedStack:
     graph: Graph
 
 
-def check_stack(stack: Stack, folder: StackFolder) -> CheckedStack:
+def check_stack(stack: Stack, folder: StackFolder, folders: ModuleFolders | None = None) -> CheckedStack:
     """Check *stack* and return it with its modules read and its graph made.
 
     Raises SpecError with every problem, in the order of the file, each with file and line of the call, the value, and
-    the nearest match.
+    the nearest match. Who checks several stacks hands on what is known of the modules' *folders*.
     """
-    modules, problems = read_modules(stack, folder)
+    modules, problems = read_modules(stack, folder, folders)
     problems += name_problems(stack)
     problems += task_problems(stack)
     problems += concurrency_problems(stack)
