@@ -17,6 +17,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 """What a stack, unit or task may be called: what is an identifier in HCL and safe in every path and argv."""
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 """What a folder on the way to a stack may be called: it stands in git refs, comments of HCL, argv and URLs."""
+_UNTIDY = re.compile(r"//|/\./|/\.?\Z|\\")
 _OURS = frozenset({"rendered", "record", "state", "templates"})
 """Folders in a stack's own, in which no stack is looked for."""
 
@@ -54,9 +55,11 @@ class Project:
 
     def shown(self, path: str | Path) -> str:
         """*path* as the user knows it: relative to the project where it lies in it, with forward slashes."""
-        inside = f"{self.root}{os.sep}"
-        if isinstance(path, Path) and os.sep == "/" and str(path).startswith(inside):
-            return str(path)[len(inside) :]  # a Path has tidied its text up already
+        text = str(path)
+        inside = f"{self.root}/"
+        # A Path has tidied its text up already.
+        if text.startswith(inside) and (isinstance(path, Path) or not _UNTIDY.search(text)):
+            return text[len(inside) :]
         try:
             return Path(path).relative_to(self.root).as_posix()
         except ValueError:
@@ -105,7 +108,7 @@ class StackFolder:
     project: Project
     path: Path
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The folder's path below `stacks/`, which is what the command line takes."""
         return self.path.relative_to(self.project.stacks).as_posix()

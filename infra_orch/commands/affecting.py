@@ -6,16 +6,16 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra_orch.commands.contents import Question, contents
+from infra_orch.commands.contents import Side, unchanged
 from infra_orch.commands.selecting import Wanted
 from infra_orch.console import Console
 from infra_orch.errors import UsageError
-from infra_orch.fingerprint.affected import Affected, affected
+from infra_orch.fingerprint.affected import Affected, Content, affected
 from infra_orch.git.export import export
 from infra_orch.git.repository import Repository, find_repository
 from infra_orch.project import Project
@@ -55,27 +55,37 @@ def change_asked_for(
 def affected_units(project: Project, stacks: Sequence[str] | None, change: Change, console: Console) -> Affected:
     """Return what a change affects in *stacks*; None: in all that there are, or were.
 
-    The specs of both sides are evaluated, the base's, and the head's where one is named, from a copy of the commit: the
-    checkout is not touched. Raises UsageError where a commit is not there.
+    The specs of both sides are evaluated, as far as what comes of them is not known: the base's, and the head's where
+    one is named, from a copy of the commit: the checkout is not touched. Raises UsageError where a commit is not there.
     """
     repository = find_repository(project.root)
     if repository is None:
         raise UsageError("--affected compares with a commit, and this is no git repository", hint="git init")
     wanted = None if stacks is None else tuple(stacks)
-    with contextlib.ExitStack() as stack, ThreadPoolExecutor(2) as pool:
-        before = stack.enter_context(_at(project, repository, change.base, wanted))
-        head = Question(project, repository.root, Path.cwd(), wanted)
+    with contextlib.ExitStack() as stack:
+        then = stack.enter_context(_at(project, repository, change.base, wanted))
+        now = Side(project, repository.root, Path.cwd(), wanted)
         if change.head is not None:
-            head = stack.enter_context(_at(project, repository, change.head, wanted))
-        then, now = pool.map(contents, (before, head))
-    if now.said.strip():
-        console.note(now.said.rstrip())
-    for name, why in then.broken.items():
-        if name in now.stacks:
+            now = stack.enter_context(_at(project, repository, change.head, wanted))
+        _evaluate(then, now)
+        stack.callback(now.specs.close)
+        same = {name for name in now.specs.names if unchanged(now, then, name)}
+        after = {name: now.content(name) for name in now.specs.names if name not in same}
+        before = {
+            name: then.content(name, (now, known) if isinstance(known := after.get(name), Content) else None)
+            for name in then.specs.names
+            if name not in same
+        }
+        said = "".join(now.specs.said).rstrip()
+    if said:
+        console.note(said)
+    for name, why in before.items():
+        if isinstance(why, str) and name in after:
             console.warn(f"{name} cannot be evaluated as it was at {change.base}, so all of it is selected: {why}")
-    for name, why in now.broken.items() if change.head else ():
-        console.warn(f"{name} cannot be evaluated as it is at {change.head}: {why}")
-    found = affected(now.known, then.known, downstream=change.downstream)
+    for name, why in after.items():
+        if isinstance(why, str) and change.head:
+            console.warn(f"{name} cannot be evaluated as it is at {change.head}: {why}")
+    found = affected(_known(after), _known(before), downstream=change.downstream)
     if change.why:
         _explain(found, console)
     return found
@@ -113,6 +123,26 @@ def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console
     return Wanted(units=units) if units else Wanted.no_units()
 
 
+def _evaluate(then: Side, now: Side) -> None:
+    """Evaluate what is not known of either side, both at once."""
+    sides = [side.specs for side in (then, now) if side.specs.missing()]
+    for specs in sides:
+        specs.most = max(1, specs.most // len(sides))
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            for done in [pool.submit(specs.evaluate) for specs in sides]:
+                done.result()
+        except BaseException:
+            for specs in sides:
+                specs.stop()
+            raise
+
+
+def _known(found: Mapping[str, Content | str]) -> dict[str, Content | None]:
+    """What stacks are made of; None where one cannot be evaluated."""
+    return {name: content if isinstance(content, Content) else None for name, content in found.items()}
+
+
 def _explain(found: Affected, console: Console) -> None:
     for stack, units in found.reasons.items():
         for unit, reasons in units.items():
@@ -122,7 +152,7 @@ def _explain(found: Affected, console: Console) -> None:
 
 
 @contextlib.contextmanager
-def _at(project: Project, repository: Repository, ref: str, stacks: tuple[str, ...] | None) -> Iterator[Question]:
+def _at(project: Project, repository: Repository, ref: str, stacks: tuple[str, ...] | None) -> Iterator[Side]:
     """The project as it was at a commit, in a folder of its own that is removed afterwards."""
     commit = repository.resolve(ref)
     if commit is None:
@@ -136,7 +166,11 @@ def _at(project: Project, repository: Repository, ref: str, stacks: tuple[str, .
         here = Path.cwd().resolve()
         cwd = copy / here.relative_to(repository.root) if here.is_relative_to(repository.root) else root
         there = replace(project, root=root, caches=project.cache)
-        yield Question(there, copy, cwd if cwd.is_dir() else root, stacks)
+        side = Side(there, copy, cwd if cwd.is_dir() else root, stacks)
+        try:
+            yield side
+        finally:
+            side.specs.close()
 
 
 def _how_to_get(repository: Repository, ref: str) -> str:

@@ -17,7 +17,6 @@ from infra_orch.project import Project, StackFolder
 from infra_orch.record.leftover import units_to_keep
 from infra_orch.record.store import records_of
 from infra_orch.render.index import RenderedStack, digest, read_index
-from infra_orch.render.neighbours import Neighbours
 from infra_orch.render.write import Rendering, Written, render_stack, with_kept, write
 from infra_orch.spec.check import check_stack
 from infra_orch.spec.load import load_stack
@@ -42,14 +41,11 @@ class Opened:
         return self.rendered.folder
 
 
-def render_spec(project: Project, name: str, neighbours: Neighbours | None = None) -> tuple[Stack, Rendering]:
-    """Evaluate, check and render a stack, in memory. Raises SpecError with everything that is wrong with it.
-
-    Who renders several hands on what is known of their *neighbours*.
-    """
+def render_spec(project: Project, name: str) -> tuple[Stack, Rendering]:
+    """Evaluate, check and render a stack, in memory. Raises SpecError with everything that is wrong with it."""
     folder = project.stack(name)
     stack = load_stack(folder)
-    return stack, _keeping(render_stack(check_stack(stack, folder), neighbours))
+    return stack, keeping(render_stack(check_stack(stack, folder)))
 
 
 def open_stack(project: Project, name: str, console: Console, *, from_rendered: bool = False) -> Opened:
@@ -80,9 +76,11 @@ def write_render(rendering: Rendering, console: Console) -> Written:
     return written
 
 
-def _keeping(rendering: Rendering) -> Rendering:
+def keeping(rendering: Rendering) -> Rendering:
     """*rendering* with the units that left the spec and could be destroyed no more without their files."""
     folder = rendering.stack.folder
+    if not folder.index.exists():
+        return rendering
     try:
         before = read_index(folder)
     except UserError:

@@ -22,7 +22,6 @@ from infra_orch.spec.stack import Phase
 
 SCHEMA = 1
 SCHEMA_ID = "urn:infra-orch:schema:stack:1"
-_NO_PLAIN_FIELDS = ("name", "providers", "where", "credentials")
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,7 @@ class RenderedUnit:
     credentials: Identities | None = None
 
 
-_PLAIN_FIELDS = tuple(field.name for field in fields(RenderedUnit) if field.name not in _NO_PLAIN_FIELDS)
-"""Those that JSON has as they are."""
+_PLAIN_FIELDS = {field.name for field in fields(RenderedUnit)} - {"name", "providers", "where", "credentials"}
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def to_document(stack: RenderedStack) -> dict[str, Any]:
         "schema": SCHEMA,
         "stack": stack.name,
         "units": {name: _unit_json(unit) for name, unit in stack.units.items()},
-        "tasks": {name: _without(asdict(task), "name") for name, task in stack.tasks.items()},
+        "tasks": {name: {"on": task.on, "where": asdict(task.where)} for name, task in stack.tasks.items()},
         "edges": [list(edge) for edge in stack.graph.edges],
     }
     if stack.credentials:
@@ -300,7 +298,3 @@ def _unit_json(unit: RenderedUnit) -> dict[str, Any]:
     nested = {"providers": [asdict(use) for use in unit.providers], "where": asdict(unit.where)}
     own = {"credentials": identities_json(unit.credentials)} if unit.credentials else {}
     return plain | nested | own
-
-
-def _without(mapping: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in mapping.items() if name != key}

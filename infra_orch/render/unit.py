@@ -102,7 +102,9 @@ def render_backend(stack: CheckedStack, checked: CheckedUnit, state_of: str, tem
 @functools.cache
 def _shipped(name: str) -> Template:
     """A shipped template, compiled once for all stacks."""
-    return _shipped_ones().get_template(name)
+    template = _shipped_ones().get_template(name)
+    template.globals = {}  # they use none of Jinja's, which are copied each time
+    return template
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from infra_orch.files import write_if_different
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.project import StackFolder
 from infra_orch.render.index import KeptUnit, RenderedStack, digest, index_of, read_index, to_json
-from infra_orch.render.neighbours import Neighbours
+from infra_orch.render.neighbours import Claim, Neighbours, claim_of
 from infra_orch.render.unit import Templates, render_backend, render_unit
 from infra_orch.spec.check import CheckedStack
 
@@ -36,6 +36,10 @@ class Rendering:
         """The text of every file, that of the index too; who does not ask for it does not wait for it."""
         return {**self.texts, INDEX: to_json(self.stack)}
 
+    def claim(self, checked: CheckedStack) -> Claim:
+        """What *checked*, of which this is made, claims for itself."""
+        return claim_of(checked, {unit: self.texts[f"{unit}/backend.tf"] for unit in checked.units})
+
 
 @dataclass(frozen=True)
 class Written:
@@ -46,10 +50,20 @@ class Written:
     kept: tuple[str, ...]
 
 
-def render_stack(checked: CheckedStack, neighbours: Neighbours | None = None) -> Rendering:
-    """Render every unit of a checked stack, in memory. Who renders several hands on what is known of *neighbours*.
+def render_stack(checked: CheckedStack) -> Rendering:
+    """Render every unit of a checked stack, in memory.
 
     Raises SpecError for an error in a template of the user's, and where states would be shared with another stack.
+    """
+    rendering = render_alone(checked)
+    Neighbours(checked.folder.project).refuse_shared(rendering.claim(checked), checked.folder.path)
+    return rendering
+
+
+def render_alone(checked: CheckedStack) -> Rendering:
+    """Render every unit of a checked stack, in memory, whatever it has in common with others.
+
+    Raises SpecError for an error in a template of the user's.
     """
     templates = Templates(checked.folder)
     problems = list(templates.problems())
@@ -61,11 +75,6 @@ def render_stack(checked: CheckedStack, neighbours: Neighbours | None = None) ->
         for name, unit in checked.units.items()
         if unit.unit.formerly
     }
-    backends = {name: files["backend.tf"] for name, files in units.items()}
-    problems = list((neighbours or Neighbours(checked.folder.project)).problems(checked, backends))
-    if problems:
-        project = checked.folder.project
-        raise SpecError(replace(found, where=found.where and project.shown_where(found.where)) for found in problems)
     stack = index_of(checked, units, former)
     files = {f"{unit}/{name}": text for unit, texts in units.items() for name, text in texts.items()}
     return Rendering(stack, files)

@@ -66,6 +66,7 @@ def read_modules(
     """
     folders = folders or ModuleFolders(folder.project)
     read: dict[Source, Module | None] = {}
+    sources: dict[str, Source] = {}
     found: dict[Unit, ModuleOf] = {}
     problems: list[Problem] = []
     for unit in stack.units:
@@ -73,7 +74,8 @@ def read_modules(
             problems.append(Problem(f'module= of unit "{unit.name}": {why}', unit.where))
             found[unit] = ModuleOf(Source("remote", unit.module), None, broken=True)
             continue
-        source = parse_source(unit.module, folder)
+        source = sources.get(unit.module) or parse_source(unit.module, folder)
+        sources[unit.module] = source
         if PASSWORD_IN_URL.search(unit.module):
             message = f'the password in module= of unit "{unit.name}" would be committed with the rendered files'
             hint = "take it out, and let git have it: a credential helper, or ssh"
