@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 from infra_orch.fingerprint.fingerprint import said_in
@@ -29,6 +30,7 @@ class Evaluator:
         self._project = project
         self._folders = ModuleFolders(project)
         self._view = View(project, self._folders)
+        self._known: dict[Path, tuple[bytes, tuple[str, ...] | None]] = {}
         self._sources = Sources(project, fixed=True)
         self._sound = True
         """Whether nothing has run here that may have changed what the next spec sees: Python's modules, or ours."""
@@ -43,8 +45,7 @@ class Evaluator:
 
         Raises SpecError with everything that is wrong with it.
         """
-        source = folder.spec.read_bytes() if folder.spec.is_file() else b"("
-        known = read_premises(folder, source, self._view)
+        source, known = self._read(folder)
         before = {name: self._view.value(folder, name) for name in known or ()}
         self._sound = self._sound and known is not None
         with _heard() as heard:
@@ -63,6 +64,20 @@ class Evaluator:
         if any(premises[f"kind {unit.unit.module}"] != unit.source.kind for unit in checked.units.values()):
             return entry, None
         return entry, self.kept.keep(folder, source, premises, entry)
+
+    def only_computes(self, folder: StackFolder) -> bool:
+        """Whether evaluating the stack in *folder* leaves everything here as it is."""
+        return self._read(folder)[1] is not None
+
+    def _read(self, folder: StackFolder) -> tuple[bytes, tuple[str, ...] | None]:
+        """The stack file, and the premises of evaluating it, if these can be told."""
+        if folder.path not in self._known:
+            try:
+                source = folder.spec.read_bytes()
+                self._known[folder.path] = source, read_premises(folder, source, self._view)
+            except OSError:  # evaluating it says what is wrong
+                self._known[folder.path] = b"", None
+        return self._known[folder.path]
 
     def _leaks(self, entry: Entry) -> bool:
         """Whether there is something in it of this machine, or of this process, alone."""

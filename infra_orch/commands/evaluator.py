@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from infra_orch.commands.evaluating import Evaluator
 from infra_orch.errors import SpecError, UserError
-from infra_orch.project import Project
+from infra_orch.project import Project, StackFolder
 from infra_orch.settings import Settings
 
 LOG = "log"
@@ -33,12 +33,18 @@ def main(arguments: Sequence[str]) -> None:
     project = Project(Path(asked["root"]), Settings(), Path(asked["caches"]))
     evaluator = Evaluator(project)
     with path.with_name(LOG).open("w", encoding="utf-8") as log:
-        for number, name in enumerate(asked["stacks"]):
+        # Those first that leave everything as it is: what comes after others is not kept.
+        names = sorted(asked["stacks"], key=lambda name: not evaluator.only_computes(_folder(project, name)))
+        for number, name in enumerate(names):
             _note(log, {"begun": name})
             began = os.fstat(2).st_size
             found = _answer(evaluator, project, name, path.with_name(f"{number}.stack"))
             _note(log, {"done": name, "said": _said_since(began, path.with_name("err")), **found})
     evaluator.kept.tidy()
+
+
+def _folder(project: Project, name: str) -> StackFolder:
+    return StackFolder(project, project.stacks / name)
 
 
 def _answer(evaluator: Evaluator, project: Project, name: str, place: Path) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Specs:
     def missing(self) -> list[str]:
         """The stacks of which nothing is known yet."""
         keys = self.keys()
-        return [name for name in dict.fromkeys(self.names) if name not in keys and name not in self._done]
+        return [name for name in dict.fromkeys(self.names) if name not in keys and name in self._folders]
 
     def entry(self, name: str) -> Entry:
         """Return what a stack is. Raises SpecError with everything that is wrong with it."""
@@ -128,11 +128,24 @@ class Specs:
         if self._begun:
             return
         self._begun, missing = True, self.missing()
-        if missing and (self.apart or (len(missing) >= _WORTH and self.most > 1)):
+        if not self.apart and (len(missing) < _WORTH or self.most < 2):
+            self._done = self._evaluated_early(missing)
+        elif missing:
             self._place = tempfile.TemporaryDirectory(prefix="infra-orch-")
             crew = _Crew(self.project, Path(self._place.name).resolve(), self.cwd, self._supervisor)
             self._done |= crew.evaluate(missing, min(self.most, -(-len(missing) // (_WORTH // 2))))
-            self._keys = {**self.keys(), **{name: done.key for name, done in self._done.items() if done.key}}
+        self._keys = {**self.keys(), **{name: done.key for name, done in self._done.items() if done.key}}
+
+    def _evaluated_early(self, names: Sequence[str]) -> dict[str, _Done]:
+        """Those of *names* that only compute, where there are others: what comes after these is not kept."""
+        found: dict[str, _Done] = {}
+        plain = [name for name in names if self._evaluator.only_computes(self._folders[name])]
+        for name in plain if len(plain) < len(names) else ():
+            try:
+                found[name] = _Done(self._evaluator.evaluate(self._folders[name])[1])
+            except SpecError as error:
+                found[name] = _Done(problems=tuple(error.problems))
+        return found
 
     def stop(self) -> None:
         """End the processes that evaluate."""
@@ -204,7 +217,7 @@ class _Crew:
 
     def _ended(self, name: str, code: int, folder: Path) -> _Done:
         shown = self._project.shown(StackFolder(self._project, self._project.stacks / name).spec)
-        how = f"with code {code}" if code > 0 else f"by {signal.Signals(-code).name}"
+        how = f"with code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
         said = (folder / "err").read_text(encoding="utf-8", errors="replace")
         message = f"the process that evaluated {shown} was ended, {how}"
         return _Done(problems=(Problem(message, Where(shown)),), said=said)

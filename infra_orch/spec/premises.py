@@ -20,6 +20,7 @@ from pathlib import Path
 from infra_orch.errors import SpecError
 from infra_orch.project import Project, StackFolder
 from infra_orch.spec.check import CheckedStack
+from infra_orch.spec.load import is_forgotten, next_path
 from infra_orch.spec.modules import ModuleFolders
 from infra_orch.spec.plain import Import, plain_imports
 from infra_orch.spec.source import parse_source
@@ -132,14 +133,16 @@ class View:
         key = f"elsewhere {name}"
         if key not in self._shared:
             own = {str(self._project.root), str(self._project.stacks)}
-            path = [place for place in sys.path if place not in own and not place.startswith(f"{self._project.root}/")]
+            path = [
+                place for place in next_path() if place not in own and not place.startswith(f"{self._project.root}/")
+            ]
             spec = importlib.machinery.PathFinder.find_spec(name, path)
             self._shared[key] = "yes" if spec is not None or self._loaded(name) else None
         return self._shared[key] is not None
 
     def _loaded(self, name: str) -> bool:
         """Whether there is a module of that name already that is none of the user's, and would be taken for his."""
-        module = sys.modules.get(name)
+        module = None if is_forgotten(name) else sys.modules.get(name)
         files = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
         return module is not None and not any(file and Path(file).is_relative_to(self._project.root) for file in files)
 

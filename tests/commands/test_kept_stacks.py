@@ -216,12 +216,20 @@ def test_what_a_spec_prints_is_seen_each_time(two: Desk) -> None:
 
 
 def test_what_comes_after_a_spec_that_may_have_changed_python_is_not_kept(two: Desk) -> None:
-    shutil.rmtree(two.root / ".infra-orch")
+    shutil.rmtree(two.root / ".infra-orch/cache")
     two.write({"stacks/a/stack.py": "import infra_orch\n" + textwrap.dedent(SPEC).replace('"prod"', '"a"')})
-    assert two.run("validate", "--all").code == 0
-    assert entries(two) == set()
-    assert two.run("validate", "prod").code == 0
-    assert len(entries(two)) == 1
+    project = find_project(two.root)
+    evaluator = Evaluator(project)
+    assert evaluator.evaluate(project.stack("dev"))[1]
+    assert evaluator.evaluate(project.stack("a"))[1] is None
+    assert evaluator.evaluate(project.stack("prod"))[1] is None
+
+
+def test_of_several_stacks_those_that_can_be_kept_are_evaluated_first(two: Desk) -> None:
+    shutil.rmtree(two.root / ".infra-orch/cache")
+    two.write({"stacks/a/stack.py": "import infra_orch\n" + textwrap.dedent(SPEC).replace('"prod"', '"a"')})
+    assert [line.split()[0] for line in two.run("validate", "--all").out.splitlines()] == ["a", "dev", "prod"]
+    assert len(entries(two)) == 2
 
 
 def damaged(path: Path) -> None:
