@@ -7,7 +7,6 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,8 +66,9 @@ def affected_units(project: Project, stacks: Sequence[str] | None, change: Chang
         now = Side(project, repository.root, Path.cwd(), wanted)
         if change.head is not None:
             now = stack.enter_context(_at(project, repository, change.head, wanted))
-        _evaluate(then, now)
         stack.callback(now.specs.close)
+        now.specs.evaluate()
+        then.specs.evaluate()  # after the other side, of which most is the same, and is known now
         same = {name for name in now.specs.names if unchanged(now, then, name)}
         after = {name: now.content(name) for name in now.specs.names if name not in same}
         before = {
@@ -121,21 +121,6 @@ def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console
     if not units:
         console.note(f"nothing in {stack} is affected by what changed since {change.base}")
     return Wanted(units=units) if units else Wanted.no_units()
-
-
-def _evaluate(then: Side, now: Side) -> None:
-    """Evaluate what is not known of either side, both at once."""
-    sides = [side.specs for side in (then, now) if side.specs.missing()]
-    for specs in sides:
-        specs.most = max(1, specs.most // len(sides))
-    with ThreadPoolExecutor(2) as pool:
-        try:
-            for done in [pool.submit(specs.evaluate) for specs in sides]:
-                done.result()
-        except BaseException:
-            for specs in sides:
-                specs.stop()
-            raise
 
 
 def _known(found: Mapping[str, Content | str]) -> dict[str, Content | None]:

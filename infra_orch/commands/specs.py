@@ -58,7 +58,6 @@ class Specs:
     said: list[str] = field(default_factory=list, init=False)
     neighbours: Neighbours = field(init=False)
     _evaluator: Evaluator = field(init=False)
-    _supervisor: Supervisor = field(init=False)
     _folders: dict[str, StackFolder] = field(default_factory=dict, init=False)
     _keys: dict[str, str] | None = field(default=None, init=False)
     _done: dict[str, _Done] = field(default_factory=dict, init=False)
@@ -68,7 +67,6 @@ class Specs:
     def __post_init__(self) -> None:
         self.neighbours = Neighbours(self.project)
         self._evaluator = Evaluator(self.project)
-        self._supervisor = Supervisor(_PATIENCE)
 
     def folder(self, name: str) -> StackFolder:
         """The folder of a stack. Raises UsageError as Project.stack() does."""
@@ -132,7 +130,7 @@ class Specs:
             self._done = self._evaluated_early(missing)
         elif missing:
             self._place = tempfile.TemporaryDirectory(prefix="infra-orch-")
-            crew = _Crew(self.project, Path(self._place.name).resolve(), self.cwd, self._supervisor)
+            crew = _Crew(self.project, Path(self._place.name).resolve(), self.cwd)
             self._done |= crew.evaluate(missing, min(self.most, -(-len(missing) // (_WORTH // 2))))
         self._keys = {**self.keys(), **{name: done.key for name, done in self._done.items() if done.key}}
 
@@ -146,10 +144,6 @@ class Specs:
             except SpecError as error:
                 found[name] = _Done(problems=tuple(error.problems))
         return found
-
-    def stop(self) -> None:
-        """End the processes that evaluate."""
-        self._supervisor.stop()
 
     def close(self) -> None:
         """Remove what processes have left."""
@@ -166,11 +160,11 @@ class Specs:
 class _Crew:
     """Processes that evaluate stacks side by side."""
 
-    def __init__(self, project: Project, place: Path, cwd: Path, supervisor: Supervisor) -> None:
+    def __init__(self, project: Project, place: Path, cwd: Path) -> None:
         self._project = project
         self._place = place
         self._cwd = cwd
-        self._supervisor = supervisor
+        self._supervisor = Supervisor(_PATIENCE)
 
     def evaluate(self, names: Sequence[str], workers: int) -> dict[str, _Done]:
         """Return what was found of each. Raises KeyboardInterrupt after all have ended."""
