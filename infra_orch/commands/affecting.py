@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra_orch.commands.contents import Side, unchanged
+from infra_orch.commands.contents import Side, contents_beside
 from infra_orch.commands.selecting import Wanted
 from infra_orch.console import Console
-from infra_orch.errors import UsageError
+from infra_orch.errors import UsageError, UserError
 from infra_orch.fingerprint.affected import Affected, Content, affected
 from infra_orch.git.export import export
 from infra_orch.git.repository import Repository, find_repository
@@ -69,13 +69,7 @@ def affected_units(project: Project, stacks: Sequence[str] | None, change: Chang
         stack.callback(now.specs.close)
         now.specs.evaluate()
         then.specs.evaluate()  # after the other side, of which most is the same, and is known now
-        same = {name for name in now.specs.names if unchanged(now, then, name)}
-        after = {name: now.content(name) for name in now.specs.names if name not in same}
-        before = {
-            name: then.content(name, (now, known) if isinstance(known := after.get(name), Content) else None)
-            for name in then.specs.names
-            if name not in same
-        }
+        after, before = _differing(now, then)
         said = "".join(now.specs.said).rstrip()
     if said:
         console.note(said)
@@ -121,6 +115,24 @@ def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console
     if not units:
         console.note(f"nothing in {stack} is affected by what changed since {change.base}")
     return Wanted(units=units) if units else Wanted.no_units()
+
+
+def _differing(now: Side, then: Side) -> tuple[dict[str, Content | str], dict[str, Content | str]]:
+    """What the stacks are made of, now and then, those left out that are the same, or why it cannot be told."""
+    after: dict[str, Content | str] = {}
+    before: dict[str, Content | str] = {}
+    same = set()
+    for name in now.specs.names:
+        if (key := now.key(name)) and key == then.key(name):
+            with contextlib.suppress(UserError, OSError):
+                pair = contents_beside(now, then, name)
+                same.add(name)
+                if pair:
+                    after[name], before[name] = pair
+        if name not in same:
+            after[name] = now.content(name)
+    before |= {name: then.content(name) for name in then.specs.names if name not in same}
+    return after, before
 
 
 def _known(found: Mapping[str, Content | str]) -> dict[str, Content | None]:

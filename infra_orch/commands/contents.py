@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from infra_orch.commands.specs import Specs
 from infra_orch.errors import UserError
@@ -15,9 +14,8 @@ from infra_orch.fingerprint.fingerprint import Fingerprint, Given, fingerprint_f
 from infra_orch.fingerprint.sources import ModuleSources, Sources, merged
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.project import Project, StackFolder
-from infra_orch.render.index import RenderedStack
-
-_NOTHING: Mapping[str, Any] = {"remote": {}, "unseen": (), "loose": ()}
+from infra_orch.render.index import RenderedUnit
+from infra_orch.render.kept import Entry
 
 
 @dataclass(frozen=True)
@@ -43,17 +41,14 @@ class Side:
         """Its modules."""
         return Sources(self.project, self.within, fixed=True)
 
-    def content(self, name: str, like: tuple[Side, Content] | None = None) -> Content | str:
-        """What a stack is made of; or why it cannot be evaluated. *like*: another side, where the stack itself is the
-        same, and what it is made of there.
-        """
+    def content(self, name: str) -> Content | str:
+        """What a stack is made of; or why it cannot be evaluated."""
         folder = StackFolder(self.project, self.project.stacks / name)
         try:
-            if like and self.key(name) and self.key(name) == like[0].key(name):
-                return Content(like[1].stack, dict(self._fingerprints_like(*like, name)))
             entry = self.specs.entry(name)
-            stack = entry.stack(folder)
-            return Content(stack, dict(self._fingerprints(stack, stack.units, entry.said, folder)))
+            stack, locks = entry.stack(folder), self.locks(folder)
+            units = {unit.name: self.fingerprint(unit, entry, locks) for unit in stack.units.values()}
+            return Content(stack, units)
         except (UserError, OSError) as error:
             return str(error).splitlines()[0]
 
@@ -61,30 +56,17 @@ class Side:
         """The name of the entry that holds what a stack is, where it is kept."""
         return self.specs.keys().get(name)
 
-    def _fingerprints_like(self, other: Side, content: Content, name: str) -> Iterator[tuple[str, Fingerprint]]:
-        """The fingerprints where the stack is the same on the *other* side: made anew where something else is not."""
-        mine, theirs = self.specs.folder(name), other.specs.folder(name)
-        locks = self.locks(mine), other.locks(theirs)
-        differing = [
-            unit.name
-            for unit in content.stack.units.values()
-            if locks[0].get(unit.name) != locks[1].get(unit.name)
-            or self.sources.of_module(unit.module) != other.sources.of_module(unit.module)
-        ]
-        yield from content.units.items()
-        if differing:
-            yield from self._fingerprints(content.stack, differing, self.specs.entry(name).said, mine)
+    def said(self, unit: RenderedUnit, entry: Entry) -> ModuleSources:
+        """What the modules of a unit are made of, and what is said of others in its rendered files."""
+        own = entry.said["own"].get(unit.name)
+        module = self.sources.of_module(unit.module)
+        if own is None:
+            return module
+        return merged(module, ModuleSources({}, own["remote"], tuple(own["unseen"]), tuple(own["loose"])))
 
-    def _fingerprints(
-        self, stack: RenderedStack, names: Iterable[str], said_there: Mapping[str, Any], folder: StackFolder
-    ) -> Iterator[tuple[str, Fingerprint]]:
-        locks = self.locks(folder)
-        for unit in (stack.units[name] for name in names):
-            own = said_there["own"].get(unit.name, _NOTHING)
-            in_files = ModuleSources({}, own["remote"], tuple(own["unseen"]), tuple(own["loose"]))
-            said = merged(self.sources.of_module(unit.module), in_files)
-            lock = locks.get(unit.name, "")
-            yield unit.name, fingerprint_from(unit, unit.files, lock, said, Given(engine=""))
+    def fingerprint(self, unit: RenderedUnit, entry: Entry, locks: Mapping[str, str]) -> Fingerprint:
+        """The fingerprint of a unit, less what a run gives it."""
+        return fingerprint_from(unit, unit.files, locks.get(unit.name, ""), self.said(unit, entry), Given(engine=""))
 
     def locks(self, folder: StackFolder) -> dict[str, str]:
         """The dependency lock files of a stack's units."""
@@ -94,19 +76,32 @@ class Side:
         return {path.name: lock.read_text(encoding="utf-8") for path, lock in found if lock.is_file()}
 
 
-def unchanged(now: Side, then: Side, name: str) -> bool:
-    """Whether a stack is made of the same on both sides, and of nothing besides that nobody knows.
+def contents_beside(now: Side, then: Side, name: str) -> tuple[Content, Content] | None:
+    """What a stack, of which both sides have the same entry, is made of on each; None where that is the same, too.
 
-    False where that takes a closer look.
+    Of units that are the same on both sides it says no more than that. Raises UserError and OSError where it cannot be
+    told.
     """
-    key = now.key(name)
-    if key is None or then.key(name) != key:
-        return False
-    try:
-        said = now.specs.entry(name).said
-        modules = [(now.sources.of_module(module), then.sources.of_module(module)) for module in said["modules"]]
-        locks = now.locks(now.specs.folder(name)), then.locks(then.specs.folder(name))
-    except (UserError, OSError):
-        return False
-    seen = not any(own["unseen"] for own in said["own"].values())
-    return seen and locks[0] == locks[1] and all(mine == theirs and not mine.unseen for mine, theirs in modules)
+    folder = now.specs.folder(name)
+    entry, locks = now.specs.entry(name), (now.locks(folder), then.locks(then.specs.folder(name)))
+    changed = {
+        module for module in entry.said["modules"] if now.sources.of_module(module) != then.sources.of_module(module)
+    }
+    odd = any(now.sources.of_module(module).unseen for module in entry.said["modules"])
+    if (
+        not changed
+        and not odd
+        and not any(own["unseen"] for own in entry.said["own"].values())
+        and locks[0] == locks[1]
+    ):
+        return None
+    stack = entry.stack(folder)
+    sides: tuple[dict[str, Fingerprint], dict[str, Fingerprint]] = ({}, {})
+    for unit in stack.units.values():
+        if unit.module in changed or locks[0].get(unit.name) != locks[1].get(unit.name):
+            pair = tuple(side.fingerprint(unit, entry, lock) for side, lock in zip((now, then), locks, strict=True))
+        else:
+            pair = (Fingerprint({}, now.said(unit, entry).unseen),) * 2
+        for side, fingerprint in zip(sides, pair, strict=True):
+            side[unit.name] = fingerprint
+    return Content(stack, sides[0]), Content(stack, sides[1])

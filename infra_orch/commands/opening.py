@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from infra_orch.project import Project, StackFolder
 from infra_orch.record.leftover import units_to_keep
 from infra_orch.record.store import records_of
 from infra_orch.render.index import RenderedStack, digest, read_index
-from infra_orch.render.write import Rendering, Written, render_stack, with_kept, write
+from infra_orch.render.write import INDEX, Rendering, Written, render_stack, with_kept, write
 from infra_orch.spec.check import check_stack
 from infra_orch.spec.load import load_stack
 from infra_orch.spec.sound import holds_opaque
@@ -79,8 +80,9 @@ def write_render(rendering: Rendering, console: Console) -> Written:
 def keeping(rendering: Rendering) -> Rendering:
     """*rendering* with the units that left the spec and could be destroyed no more without their files."""
     folder = rendering.stack.folder
-    if not folder.index.exists():
-        return rendering
+    with contextlib.suppress(OSError):
+        if folder.index.read_bytes() == rendering.files[INDEX].encode():
+            return rendering  # as for most, and nothing is left over
     try:
         before = read_index(folder)
     except UserError:

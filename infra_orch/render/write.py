@@ -142,14 +142,15 @@ def stale(rendering: Rendering) -> str:
     """Return a unified diff from what lies in the rendered folder to what the spec says; empty where they agree."""
     folder = rendering.stack.folder
     shown = folder.project.shown(folder.rendered)
-    ours = _digests(folder)
     texts = dict(rendering.files)
-    texts |= {_below(path, folder): "" for path in _left_behind(rendering) if _is_ours(path, rendering, ours)}
+    left = list(_left_behind(rendering))
+    ours = _digests(folder) if left else {}
+    texts |= {_below(path, folder): "" for path in left if _is_ours(path, rendering, ours)}
     parts: list[str] = []
     for path, text in sorted(texts.items()):
-        parts += difflib.unified_diff(
-            _lines(_read(folder.rendered / path)), _lines(text), f"a/{shown}/{path}", f"b/{shown}/{path}"
-        )
+        found = _read(folder.rendered / path)
+        if found != text:
+            parts += difflib.unified_diff(_lines(found), _lines(text), f"a/{shown}/{path}", f"b/{shown}/{path}")
     return "".join(parts)
 
 
@@ -226,8 +227,9 @@ def _left_behind(rendering: Rendering) -> Iterator[Path]:
     """The files below rendered/ that are not of this rendering, the units' own lock files aside."""
     folder, units = rendering.stack.folder, _units(rendering)
     for path in sorted(folder.rendered.glob("*/*")):
-        own_lock = path.name == LOCK_FILE and path.parent.name in units
-        if not own_lock and _below(path, folder) not in rendering.files and (path.is_file() or path.is_symlink()):
+        unit, name = path.parent.name, path.name
+        own_lock = name == LOCK_FILE and unit in units
+        if not own_lock and f"{unit}/{name}" not in rendering.files and (path.is_file() or path.is_symlink()):
             yield path
 
 
