@@ -57,7 +57,7 @@ class Row:
     peak: int
 
     def exponent(self, kind: str) -> float:
-        """How the processor time of the `cold` or `warm` ones grows, the least size aside, which is mostly the start."""
+        """How the processor time of the `cold` or `warm` ones grows with the number of units."""
         found: Mapping[int, Cost] = getattr(self, kind)
         return exponent(list(found), [cost.cpu for cost in found.values()])
 

@@ -114,4 +114,6 @@ def _remove(paths: list[str]) -> None:
 
 
 def _file(module: str) -> str:
-    return getattr(sys.modules[module], "__file__", None) or ""
+    """Where a module lies; of a folder without `__init__.py`, which has no file, where what is in it lies first."""
+    found = sys.modules[module]
+    return getattr(found, "__file__", None) or next(iter(getattr(found, "__path__", ())), "")

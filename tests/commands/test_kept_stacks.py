@@ -167,6 +167,43 @@ def test_a_module_in_the_folder_or_from_a_registry_is_told_by_the_folder(two: De
     assert two.run("render", "--all", "--check").code == 0
 
 
+def test_a_folder_of_the_stacks_own_is_not_taken_for_the_one_of_another(desk: Desk) -> None:
+    """`lib` has no `__init__.py` anywhere, so that Python makes one module of all the folders of that name."""
+    spec = "from infra_orch import Stack\nfrom lib import words\nstack = Stack('{}')\nstack.unit(words.NAME, module='inner')\n"
+    desk.write({"modules/inner/main.tf": MODULE})
+    for name in ("a", "b"):
+        desk.write({f"stacks/{name}/stack.py": spec.format(name), f"stacks/{name}/lib/words.py": f"NAME = 'u{name}'\n"})
+    found = json.loads(desk.run("graph", "--all", "--format", "json").out)
+    assert [node["id"] for node in found["nodes"]] == ["a/ua", "b/ub"]
+    assert kept_of(desk, "a")
+    assert kept_of(desk, "b")
+    desk.write({"stacks/lib/words.py": "NAME = 'shared'\n"})
+    (desk.root / "stacks/a/lib/words.py").unlink()
+    found = json.loads(desk.run("graph", "--all", "--format", "json").out)
+    assert [node["id"] for node in found["nodes"]] == ["a/shared", "b/ub"]
+
+
+def test_what_is_said_of_remote_modules_is_what_their_rendered_files_say(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = """
+        from infra_orch import Stack, expression
+
+        stack = Stack("far")
+        stack.unit("a", module="terraform-aws-modules/vpc/aws", version="~> 5.0", inputs={"x": expression("timestamp()")})
+        stack.unit("b", module="git::https://example.com/x.git?ref=v1", formerly="c")
+        stack.unit("d", module="inner")
+        """
+    desk.write({"modules/inner/main.tf": MODULE, "stacks/far/stack.py": spec})
+    project = find_project(desk.root)
+    known = Evaluator(project).evaluate(project.stack("far"))[0].said
+    monkeypatch.setattr("infra_orch.commands.evaluating._calls", lambda *_: None)
+    assert json.loads(json.dumps(known)) == json.loads(
+        json.dumps(Evaluator(project).evaluate(project.stack("far"))[0].said)
+    )
+    assert sorted(known["own"]) == ["a", "b"]
+
+
 def test_what_changes_only_inside_of_a_module_needs_no_evaluation(two: Desk) -> None:
     before = kept_of(two)
     two.write({"modules/inner/main.tf": MODULE.replace("= var.text", "= upper(var.text)")})
