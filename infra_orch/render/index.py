@@ -136,7 +136,7 @@ def to_document(stack: RenderedStack) -> dict[str, Any]:
         "schema": SCHEMA,
         "stack": stack.name,
         "units": {name: _unit_json(unit) for name, unit in stack.units.items()},
-        "tasks": {name: {"on": task.on, "where": asdict(task.where)} for name, task in stack.tasks.items()},
+        "tasks": {name: {"on": task.on, "where": _where(task.where)} for name, task in stack.tasks.items()},
         "edges": [list(edge) for edge in stack.graph.edges],
     }
     if stack.credentials:
@@ -292,9 +292,13 @@ def _file_name(name: str) -> str:
     return name
 
 
+def _where(where: Where) -> dict[str, Any]:
+    return {"file": where.file, "line": where.line}
+
+
 def _unit_json(unit: RenderedUnit) -> dict[str, Any]:
     # Field by field, since asdict() copies all that it finds, and takes longer than all the rest.
     plain = {name: getattr(unit, name) for name in _PLAIN_FIELDS}
-    nested = {"providers": [asdict(use) for use in unit.providers], "where": asdict(unit.where)}
+    nested = {"providers": [asdict(use) for use in unit.providers], "where": _where(unit.where)}
     own = {"credentials": identities_json(unit.credentials)} if unit.credentials else {}
     return plain | nested | own

@@ -87,9 +87,14 @@ class Entry:
 
 def pack(claim: Claim, rendering: Rendering, said: Mapping[str, Any]) -> Entry:
     """Return a rendered stack as an entry."""
-    parts = {"claim": asdict(claim), "said": said}, to_document(rendering.stack), dict(rendering.texts)
+    parts = {"claim": _claim_json(claim), "said": said}, to_document(rendering.stack), dict(rendering.texts)
     rest = b"\n".join(json.dumps(part, separators=(",", ":")).encode() for part in parts)
     return Entry(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest, rendering)
+
+
+def _claim_json(claim: Claim) -> dict[str, Any]:
+    where = {"where": asdict(claim.where), "backend": asdict(claim.backend)}
+    return {"name": claim.name, "states": dict(claim.states), **where}
 
 
 @dataclass(frozen=True)
