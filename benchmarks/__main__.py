@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import against_bare, cloud, peers, start
+from benchmarks import against_bare, cloud, peers, scale, start
 from benchmarks.measure import table
 from benchmarks.projects import DEEP, UNKNOWN, WIDE, git_environment
 from infra_orch.engine.engine import Engine, find_engine
@@ -44,6 +44,8 @@ def main(arguments: list[str]) -> int:
         if "peers" in options.only:
             _tell("peers")
             parts.append(peers.compare(folder / "peers", engine, env, workers, options.rounds, WIDE))
+        if "scale" in options.only:
+            parts.append(_scale(folder, env))
     text = "\n\n".join(parts)
     sys.stdout.write(text + "\n")
     if options.write:
@@ -52,7 +54,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parts = ("bare", "cloud", "start", "own", "growth")
+    parts = ("bare", "cloud", "start", "own", "growth", "scale")
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds against bare Terraform (default: 3)")
     parser.add_argument("--parallelism", type=int, metavar="N", help="units at work at once (default: one per core)")
@@ -137,6 +139,21 @@ def _growth(folder: Path, env: Mapping[str, str]) -> str:
     found, slope = start.growth(folder, env, (100, 300, 1000), 3)
     row = ["evaluate, check, render and graph", *(f"{seconds:.2f} s" for seconds in found.values()), f"{slope:.2f}"]
     return table(["", *(f"{size} units" for size in found), "exponent"], [row])
+
+
+def _scale(folder: Path, env: Mapping[str, str]) -> str:
+    sizes = (100, 1000, 10_000)
+    rows = []
+    for row in scale.measure(folder, env, sizes, _tell):
+        for kind in ("cold", "warm"):
+            seconds = (f"{cost.wall:.2f} s" for cost in getattr(row, kind).values())
+            most = f"{row.peak} MiB" if kind == "cold" else ""
+            rows.append([f"{row.title}, {kind}", *seconds, f"{row.exponent(kind):.2f}", most])
+    head = ["", *(f"{size} units" for size in sizes), "exponent of the processor time", "largest process"]
+    _tell("scale: plan --changed-only")
+    cost = scale.unchanged(folder, env, 1000)
+    plan = [["`plan --changed-only`, 1000 units, nothing changed", f"{cost.wall:.2f} s", f"{cost.cpu:.2f} s"]]
+    return "\n\n".join([table(head, rows), table(["", "on the clock", "on the processors"], plan)])
 
 
 def _write(text: str) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from infra_orch.errors import UsageError, Where, nearest
@@ -16,6 +17,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 """What a stack, unit or task may be called: what is an identifier in HCL and safe in every path and argv."""
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 """What a folder on the way to a stack may be called: it stands in git refs, comments of HCL, argv and URLs."""
+_UNTIDY = re.compile(r"//|/\./|/\.?\Z|\\")
 _OURS = frozenset({"rendered", "record", "state", "templates"})
 """Folders in a stack's own, in which no stack is looked for."""
 
@@ -57,12 +59,12 @@ class Project:
     settings: Settings
     caches: Path | None = None
 
-    @property
+    @cached_property
     def stacks(self) -> Path:
         """Where the stack specs lie."""
         return self.root / "stacks"
 
-    @property
+    @cached_property
     def modules(self) -> Path:
         """Where a module given by its name is looked for."""
         return self.root / "modules"
@@ -79,6 +81,11 @@ class Project:
 
     def shown(self, path: str | Path) -> str:
         """*path* as the user knows it: relative to the project where it lies in it, with forward slashes."""
+        text = str(path)
+        inside = f"{self.root}/"
+        # A Path has tidied its text up already.
+        if text.startswith(inside) and (isinstance(path, Path) or not _UNTIDY.search(text)):
+            return text[len(inside) :]
         try:
             return Path(path).relative_to(self.root).as_posix()
         except ValueError:
@@ -127,7 +134,7 @@ class StackFolder:
     project: Project
     path: Path
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The folder's path below `stacks/`, which is what the command line takes."""
         return self.path.relative_to(self.project.stacks).as_posix()
@@ -142,12 +149,12 @@ class StackFolder:
             raise UsageError(f"{self.project.shown(self.path)} is a link that leads out of the project")
         return found
 
-    @property
+    @cached_property
     def spec(self) -> Path:
         """The stack file."""
         return self.path / "stack.py"
 
-    @property
+    @cached_property
     def rendered(self) -> Path:
         """What Terraform is given, committed."""
         return self.path / "rendered"
@@ -157,7 +164,7 @@ class StackFolder:
         """The graph, the wiring and where each unit was declared."""
         return self.rendered / "stack.json"
 
-    @property
+    @cached_property
     def templates(self) -> Path:
         """Templates that stand in for the shipped ones of the same name."""
         return self.path / "templates"

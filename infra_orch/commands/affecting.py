@@ -6,22 +6,25 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
-from infra_orch.commands.contents import Question, contents
+from infra_orch.commands.contents import Side, contents_beside
 from infra_orch.commands.selecting import Wanted
 from infra_orch.console import Console
-from infra_orch.errors import UsageError
-from infra_orch.fingerprint.affected import Affected, affected
+from infra_orch.errors import UsageError, UserError
+from infra_orch.fingerprint.affected import Affected, Content, affected
 from infra_orch.git.export import export
 from infra_orch.git.repository import Repository, find_repository
 from infra_orch.project import Project
 
 _MADE = re.compile(r"(?:.+/)?stacks/.+/(?:rendered/(?:stack\.json|[^/]+/[^/]+\.tf)|record/(?:runs/)?[^/]+\.json)")
 """What is made of specs and runs, and so tells nothing of what has changed."""
+
+
+_Contents: TypeAlias = dict[str, Content | str]
 
 
 @dataclass(frozen=True)
@@ -55,30 +58,52 @@ def change_asked_for(
 def affected_units(project: Project, stacks: Sequence[str] | None, change: Change, console: Console) -> Affected:
     """Return what a change affects in *stacks*; None: in all that there are, or were.
 
-    The specs of both sides are evaluated, the base's, and the head's where one is named, from a copy of the commit: the
-    checkout is not touched. Raises UsageError where a commit is not there.
+    The specs of both sides are evaluated, as far as what comes of them is not known: the base's, and the head's where
+    one is named, from a copy of the commit: the checkout is not touched. Raises UsageError where a commit is not there.
     """
     repository = find_repository(project.root)
     if repository is None:
         raise UsageError("--affected compares with a commit, and this is no git repository", hint="git init")
-    wanted = None if stacks is None else tuple(stacks)
-    with contextlib.ExitStack() as stack, ThreadPoolExecutor(2) as pool:
-        before = stack.enter_context(_at(project, repository, change.base, wanted))
-        head = Question(project, repository.root, Path.cwd(), wanted)
-        if change.head is not None:
-            head = stack.enter_context(_at(project, repository, change.head, wanted))
-        then, now = pool.map(contents, (before, head))
-    if now.said.strip():
-        console.note(now.said.rstrip())
-    for name, why in then.broken.items():
-        if name in now.stacks:
+    wanted = None if stacks is None else frozenset(stacks)
+    after, before, said = _compared(project, repository, change, wanted)
+    # What a stack comes after may be in others, and be affected.
+    seen = wanted
+    while seen is not None and (more := _referred_to((*after.values(), *before.values())) - seen):
+        seen |= more
+        after, before, said = _compared(project, repository, change, seen)
+    if said:
+        console.note(said)
+    for name, why in before.items():
+        if isinstance(why, str) and name in after:
             console.warn(f"{name} cannot be evaluated as it was at {change.base}, so all of it is selected: {why}")
-    for name, why in now.broken.items() if change.head else ():
-        console.warn(f"{name} cannot be evaluated as it is at {change.head}: {why}")
-    found = affected(now.known, then.known, downstream=change.downstream)
+    for name, why in after.items():
+        if isinstance(why, str) and change.head:
+            console.warn(f"{name} cannot be evaluated as it is at {change.head}: {why}")
+    found = affected(_known(after), _known(before), downstream=change.downstream)
+    found = found if wanted is None else found.only(wanted)
     if change.why:
         _explain(found, console)
     return found
+
+
+def _compared(
+    project: Project, repository: Repository, change: Change, stacks: frozenset[str] | None
+) -> tuple[_Contents, _Contents, str]:
+    """What stacks are made of after and before a change, less those that are the same, and what their specs said."""
+    with contextlib.ExitStack() as stack:
+        then = stack.enter_context(_at(project, repository, change.base, stacks))
+        now = Side(project, repository.root, Path.cwd(), stacks)
+        if change.head is not None:
+            now = stack.enter_context(_at(project, repository, change.head, stacks))
+        stack.callback(now.specs.close)
+        now.specs.evaluate()
+        then.specs.evaluate()  # after the other side, of which most is the same, and is known now
+        return *_differing(now, then), "".join(now.specs.said).rstrip()
+
+
+def _referred_to(contents: Iterable[Content | str]) -> set[str]:
+    """The stacks that others refer to."""
+    return {name for found in contents if isinstance(found, Content) for name in found.stack.stacks_before}
 
 
 def affected_stacks(project: Project, stacks: Sequence[str], change: Change, console: Console) -> list[str]:
@@ -126,6 +151,29 @@ def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console
     return Wanted.of_units(units, gone)
 
 
+def _differing(now: Side, then: Side) -> tuple[_Contents, _Contents]:
+    """What the stacks are made of, now and then, those left out that are the same, or why it cannot be told."""
+    after: _Contents = {}
+    before: _Contents = {}
+    same = set()
+    for name in now.specs.names:
+        if (key := now.key(name)) and key == then.key(name):
+            with contextlib.suppress(UserError, OSError):
+                pair = contents_beside(now, then, name)
+                same.add(name)
+                if pair:
+                    after[name], before[name] = pair
+        if name not in same:
+            after[name] = now.content(name)
+    before |= {name: then.content(name) for name in then.specs.names if name not in same}
+    return after, before
+
+
+def _known(found: Mapping[str, Content | str]) -> dict[str, Content | None]:
+    """What stacks are made of; None where one cannot be evaluated."""
+    return {name: content if isinstance(content, Content) else None for name, content in found.items()}
+
+
 def _explain(found: Affected, console: Console) -> None:
     for stack, units in found.reasons.items():
         for unit, reasons in units.items():
@@ -135,7 +183,7 @@ def _explain(found: Affected, console: Console) -> None:
 
 
 @contextlib.contextmanager
-def _at(project: Project, repository: Repository, ref: str, stacks: tuple[str, ...] | None) -> Iterator[Question]:
+def _at(project: Project, repository: Repository, ref: str, stacks: frozenset[str] | None) -> Iterator[Side]:
     """The project as it was at a commit, in a folder of its own that is removed afterwards."""
     commit = repository.resolve(ref)
     if commit is None:
@@ -149,7 +197,11 @@ def _at(project: Project, repository: Repository, ref: str, stacks: tuple[str, .
         here = Path.cwd().resolve()
         cwd = copy / here.relative_to(repository.root) if here.is_relative_to(repository.root) else root
         there = replace(project, root=root, caches=project.cache)
-        yield Question(there, copy, cwd if cwd.is_dir() else root, stacks)
+        side = Side(there, copy, cwd if cwd.is_dir() else root, stacks)
+        try:
+            yield side
+        finally:
+            side.specs.close()
 
 
 def _how_to_get(repository: Repository, ref: str) -> str:

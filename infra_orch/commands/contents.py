@@ -1,147 +1,107 @@
-"""What the stacks of a project are made of, told by a process of its own: `python -P -m infra_orch.commands.contents`.
-
-Whatever a spec does to the interpreter, imports, or reads from where it stands: another state of the same specs is not
-to see it. The question and the answer lie in a private folder.
-"""
+"""What the stacks of a project are made of, as it is or as it was: each state is looked at by itself."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+from infra_orch.commands.specs import Specs
 from infra_orch.errors import UserError
 from infra_orch.fingerprint.affected import Content
-from infra_orch.fingerprint.fingerprint import Fingerprint, Given, fingerprint_of
-from infra_orch.fingerprint.sources import Sources
+from infra_orch.fingerprint.fingerprint import Fingerprint, Given, fingerprint_from
+from infra_orch.fingerprint.sources import ModuleSources, Sources, merged
 from infra_orch.module.files import LOCK_FILE
-from infra_orch.process import capture
 from infra_orch.project import Project, StackFolder
-from infra_orch.render.index import from_json, to_json
-from infra_orch.render.neighbours import Neighbours
-from infra_orch.render.write import render_stack
-from infra_orch.settings import Settings
-from infra_orch.spec.check import check_stack
-from infra_orch.spec.load import load_stack
-
-_HOURS = 3600.0
+from infra_orch.render.index import RenderedUnit
+from infra_orch.render.kept import Entry
 
 
 @dataclass(frozen=True)
-class Question:
-    """Which *stacks* of a project to look at (None: all; one that is not there is passed over), from the folder *cwd*;
-    *within* is its repository.
+class Side:
+    """One state of a *project*: of the *stacks* in it (None: of all; one that is not there is passed over), evaluated
+    from the folder *cwd*; *within* is its repository.
     """
 
     project: Project
     within: Path
     cwd: Path
-    stacks: tuple[str, ...] | None
+    stacks: frozenset[str] | None
 
+    @cached_property
+    def specs(self) -> Specs:
+        """Its stacks."""
+        there = [folder.name for folder in self.project.stack_folders() if folder.spec.is_file()]
+        names = there if self.stacks is None else [name for name in there if name in self.stacks]
+        return Specs(self.project, names, apart=True, cwd=self.cwd)
 
-@dataclass(frozen=True)
-class Answer:
-    """What stacks are made of, by name; or why one cannot be evaluated. *said* is what the specs printed."""
+    @cached_property
+    def sources(self) -> Sources:
+        """Its modules."""
+        return Sources(self.project, self.within, fixed=True)
 
-    stacks: Mapping[str, Content | str]
-    said: str = ""
-
-    @property
-    def known(self) -> dict[str, Content | None]:
-        """What stacks are made of; None where one cannot be evaluated."""
-        return {name: found if isinstance(found, Content) else None for name, found in self.stacks.items()}
-
-    @property
-    def broken(self) -> dict[str, str]:
-        """Why stacks cannot be evaluated."""
-        return {name: found for name, found in self.stacks.items() if isinstance(found, str)}
-
-
-def contents(question: Question) -> Answer:
-    """Evaluate stacks in a process of their own. Raises UserError where that fails as a whole."""
-    with tempfile.TemporaryDirectory(prefix="infra-orch-") as folder:
-        path = Path(folder) / "question.json"
-        path.write_text(json.dumps(_asked(question)), encoding="utf-8")
-        argv = [sys.executable, "-P", "-m", __name__, str(path)]
-        code, _, err = capture(argv, cwd=question.cwd, timeout=_HOURS)
-        said = err.decode(errors="replace")
-        if code:
-            raise UserError(f"the specs of {question.project.root} cannot be evaluated: {said.strip()[-500:]}")
-        told = json.loads((Path(folder) / "answer.json").read_bytes())
-    found = {name: _told(value, StackFolder(question.project, question.project.stacks / name)) for name, value in told}
-    return Answer(found, said)
-
-
-def _asked(question: Question) -> dict[str, Any]:
-    project = question.project
-    paths = {"root": project.root, "caches": project.cache, "within": question.within, "cwd": question.cwd}
-    return {**{name: str(path) for name, path in paths.items()}, "stacks": question.stacks}
-
-
-def _told(value: Mapping[str, Any], folder: StackFolder) -> Content | str:
-    if "broken" in value:
-        return str(value["broken"])
-    units = {
-        name: Fingerprint(unit["parts"], tuple(unit["unseen"]), tuple(unit["loose"]))
-        for name, unit in value["units"].items()
-    }
-    return Content(from_json(value["stack"], folder), units)
-
-
-def _telling(found: Content | str) -> dict[str, Any]:
-    if isinstance(found, str):
-        return {"broken": found}
-    units = {
-        name: {"parts": dict(unit.parts), "unseen": unit.unseen, "loose": unit.loose}
-        for name, unit in found.units.items()
-    }
-    return {"stack": to_json(found.stack), "units": units}
-
-
-def _look(question: Question) -> dict[str, Content | str]:
-    project = question.project
-    there = [folder.name for folder in project.stack_folders()]
-    names = there if question.stacks is None else [name for name in there if name in question.stacks]
-    sources, neighbours = Sources(project, question.within, fixed=True), Neighbours(project)
-    found: dict[str, Content | str] = {}
-    for name in names:
+    def content(self, name: str) -> Content | str:
+        """What a stack is made of; or why it cannot be evaluated."""
+        folder = StackFolder(self.project, self.project.stacks / name)
         try:
-            found[name] = _content(project, name, sources, neighbours)
+            entry = self.specs.entry(name)
+            stack, locks = entry.stack(folder), self.locks(folder)
+            units = {unit.name: self.fingerprint(unit, entry, locks) for unit in stack.units.values()}
+            return Content(stack, units)
         except (UserError, OSError) as error:
-            found[name] = str(error).splitlines()[0]
-    return found
+            return str(error).splitlines()[0]
+
+    def key(self, name: str) -> str | None:
+        """The name of the entry that holds what a stack is, where it is kept."""
+        return self.specs.keys().get(name)
+
+    def said(self, unit: RenderedUnit, entry: Entry) -> ModuleSources:
+        """What the modules of a unit are made of, and what is said of others in its rendered files."""
+        own = entry.said["own"].get(unit.name)
+        module = self.sources.of_module(unit.module)
+        if own is None:
+            return module
+        return merged(module, ModuleSources({}, own["remote"], tuple(own["unseen"]), tuple(own["loose"])))
+
+    def fingerprint(self, unit: RenderedUnit, entry: Entry, locks: Mapping[str, str]) -> Fingerprint:
+        """The fingerprint of a unit, less what a run gives it."""
+        return fingerprint_from(unit, unit.files, locks.get(unit.name, ""), self.said(unit, entry), Given(engine=""))
+
+    def locks(self, folder: StackFolder) -> dict[str, str]:
+        """The dependency lock files of a stack's units."""
+        if not folder.rendered.is_dir():
+            return {}
+        found = ((path, path / LOCK_FILE) for path in folder.rendered.iterdir())
+        return {path.name: lock.read_text(encoding="utf-8") for path, lock in found if lock.is_file()}
 
 
-def _content(project: Project, name: str, sources: Sources, neighbours: Neighbours) -> Content:
-    folder = project.stack(name)
-    rendering = render_stack(check_stack(load_stack(folder), folder, neighbours.specs), neighbours)
-    units = {}
-    for unit in rendering.stack.units.values():
-        files = {file: rendering.files[f"{unit.name}/{file}"] for file in unit.files}
-        lock = folder.rendered / unit.name / LOCK_FILE
-        if lock.is_file():
-            files[LOCK_FILE] = lock.read_text(encoding="utf-8")
-        units[unit.name] = fingerprint_of(unit, files, sources, Given(engine=""))
-    return Content(rendering.stack, units)
+def contents_beside(now: Side, then: Side, name: str) -> tuple[Content, Content] | None:
+    """What a stack, of which both sides have the same entry, is made of on each; None where that is the same, too.
 
-
-def main(arguments: Sequence[str]) -> None:
-    """Answer the question in a file, beside it."""
-    path = Path(arguments[0])
-    asked = json.loads(path.read_bytes())
-    os.chdir(asked["cwd"])
-    stacks = None if asked["stacks"] is None else tuple(asked["stacks"])
-    # What the settings decide is about runs, and none of it about what a stack is made of.
-    project = Project(Path(asked["root"]), Settings(), Path(asked["caches"]))
-    found = _look(Question(project, Path(asked["within"]), Path(asked["cwd"]), stacks))
-    answer = [(name, _telling(content)) for name, content in found.items()]
-    path.with_name("answer.json").write_text(json.dumps(answer), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    Of units that are the same on both sides it says no more than that. Raises UserError and OSError where it cannot be
+    told.
+    """
+    folder = now.specs.folder(name)
+    entry, locks = now.specs.entry(name), (now.locks(folder), then.locks(then.specs.folder(name)))
+    changed = {
+        module for module in entry.said["modules"] if now.sources.of_module(module) != then.sources.of_module(module)
+    }
+    odd = any(now.sources.of_module(module).unseen for module in entry.said["modules"])
+    if (
+        not changed
+        and not odd
+        and not any(own["unseen"] for own in entry.said["own"].values())
+        and locks[0] == locks[1]
+    ):
+        return None
+    stack = entry.stack(folder)
+    sides: tuple[dict[str, Fingerprint], dict[str, Fingerprint]] = ({}, {})
+    for unit in stack.units.values():
+        if unit.module in changed or locks[0].get(unit.name) != locks[1].get(unit.name):
+            pair = tuple(side.fingerprint(unit, entry, lock) for side, lock in zip((now, then), locks, strict=True))
+        else:
+            pair = (Fingerprint({}, now.said(unit, entry).unseen),) * 2
+        for side, fingerprint in zip(sides, pair, strict=True):
+            side[unit.name] = fingerprint
+    return Content(stack, sides[0]), Content(stack, sides[1])

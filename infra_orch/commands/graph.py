@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from infra_orch.commands.affecting import Change, affected_units
-from infra_orch.commands.opening import render_spec
+from infra_orch.commands.specs import specs_of
 from infra_orch.commands.stacks import for_each_stack
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, nearest
 from infra_orch.fingerprint.affected import Affected
 from infra_orch.project import Project
 from infra_orch.render.index import RenderedStack
-from infra_orch.render.neighbours import Neighbours
 from infra_orch.report.graph import FORMATS
 
 
@@ -44,13 +43,13 @@ def graph(project: Project, stacks: Sequence[str], console: Console, *, form: st
 def _evaluated(project: Project, stacks: Sequence[str], console: Console) -> tuple[list[RenderedStack], int]:
     """The stacks as they are rendered, and an exit code that says whether one cannot be."""
     rendered: list[RenderedStack] = []
-    neighbours = Neighbours(project)
+    with specs_of(project, stacks) as specs:
 
-    def look(stack: str) -> int:
-        rendered.append(render_spec(project, stack, neighbours)[1].stack)
-        return ExitCode.DONE
+        def look(stack: str) -> int:
+            rendered.append(specs.stack(stack))
+            return ExitCode.DONE
 
-    return rendered, for_each_stack(stacks, console, look)
+        return rendered, for_each_stack(stacks, console, look)
 
 
 def _affected(found: Affected) -> tuple[list[RenderedStack], int]:

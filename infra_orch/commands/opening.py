@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from infra_orch.record.leftover import units_to_keep
 from infra_orch.record.store import records_of
 from infra_orch.render.index import RenderedStack, digest, read_index
 from infra_orch.render.neighbours import Neighbours
-from infra_orch.render.write import Rendering, Written, render_stack, with_kept, write
+from infra_orch.render.write import INDEX, Rendering, Written, render_stack, with_kept, write
 from infra_orch.run.prepare import UnitWork, read_files
 from infra_orch.spec.check import check_stack
 from infra_orch.spec.load import load_stack
@@ -64,7 +65,7 @@ def render_spec(project: Project, name: str, neighbours: Neighbours | None = Non
     """
     folder, neighbours = project.stack(name), neighbours or Neighbours(project)
     stack = load_stack(folder)
-    return stack, _keeping(render_stack(check_stack(stack, folder, neighbours.specs), neighbours))
+    return stack, keeping(render_stack(check_stack(stack, folder, neighbours.specs), neighbours))
 
 
 def open_stack(project: Project, name: str, console: Console, *, from_rendered: bool = False) -> Opened:
@@ -132,9 +133,12 @@ def write_render(rendering: Rendering, console: Console) -> Written:
     return written
 
 
-def _keeping(rendering: Rendering) -> Rendering:
+def keeping(rendering: Rendering) -> Rendering:
     """*rendering* with the units that left the spec and could be destroyed no more without their files."""
     folder = rendering.stack.folder
+    with contextlib.suppress(OSError):
+        if folder.index.read_bytes() == rendering.files[INDEX].encode():
+            return rendering  # as for most, and nothing is left over
     try:
         before = read_index(folder)
     except UserError:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from infra_orch.commands.opening import render_spec, write_render
+from infra_orch.commands.opening import keeping, write_render
+from infra_orch.commands.specs import Specs, specs_of
 from infra_orch.commands.stacks import for_each_stack
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode
 from infra_orch.project import Project
-from infra_orch.render.neighbours import Neighbours
 from infra_orch.render.write import stale
 
 
@@ -18,12 +18,12 @@ def render(project: Project, stacks: Sequence[str], console: Console, *, check: 
 
     Says everything that is wrong with a spec. Raises UserError where a folder cannot be written.
     """
-    neighbours = Neighbours(project)
-    return for_each_stack(stacks, console, lambda stack: _render(project, stack, neighbours, console, check=check))
+    with specs_of(project, stacks) as specs:
+        return for_each_stack(stacks, console, lambda stack: _render(specs, stack, console, check=check))
 
 
-def _render(project: Project, stack: str, neighbours: Neighbours, console: Console, *, check: bool) -> int:
-    _, rendering = render_spec(project, stack, neighbours)
+def _render(specs: Specs, stack: str, console: Console, *, check: bool) -> int:
+    project, rendering = specs.project, keeping(specs.rendering(stack))
     shown = project.shown(rendering.stack.folder.rendered)
     if check:
         diff = stale(rendering)

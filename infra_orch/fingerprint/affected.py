@@ -34,6 +34,14 @@ class Affected:
     deleted: tuple[tuple[str, str], ...]
     now: Mapping[str, Content]
 
+    def only(self, stacks: Collection[str]) -> Affected:
+        """The same of some *stacks* alone."""
+        return Affected(
+            {stack: units for stack, units in self.reasons.items() if stack in stacks},
+            tuple((stack, unit) for stack, unit in self.deleted if stack in stacks),
+            {stack: content for stack, content in self.now.items() if stack in stacks},
+        )
+
     def units(self, stack: str) -> tuple[str, ...]:
         """The units of a stack that are affected."""
         return tuple(self.reasons.get(stack, {}))

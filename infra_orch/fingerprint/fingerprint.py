@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from infra_orch.fingerprint.sources import ModuleSources, Sources, merged
+from infra_orch.module.facts import Declared
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.render.credentials import identities_json
 from infra_orch.render.index import RenderedUnit, digest
@@ -77,13 +78,22 @@ def fingerprint_of(unit: RenderedUnit, files: Mapping[str, str], sources: Source
 
     Raises OSError where a file of its modules cannot be read.
     """
-    said = content_of(unit, files, sources)
-    parts = {f"rendered {name}": digest(text) for name, text in files.items() if name != LOCK_FILE}
+    digests = {name: digest(text) for name, text in files.items() if name != LOCK_FILE}
+    return fingerprint_from(unit, digests, files.get(LOCK_FILE, ""), content_of(unit, files, sources), given)
+
+
+def fingerprint_from(
+    unit: RenderedUnit, digests: Mapping[str, str], lock: str, said: ModuleSources, given: Given
+) -> Fingerprint:
+    """Return the fingerprint of *unit* from what is known of it: *digests* of its rendered files by name, the text of
+    its dependency *lock* file, and what content_of() *said*.
+    """
+    parts = {f"rendered {name}": found for name, found in digests.items()}
     parts |= {f"file {path}": found for path, found in said.files.items()}
     parts |= {f"module {source}": version or "as its source says" for source, version in said.remote.items()}
     if unit.credentials:
         parts[CREDENTIALS] = digest(json.dumps(identities_json(unit.credentials), sort_keys=True))
-    parts |= {LOCK: digest(files.get(LOCK_FILE, "")), ENGINE: given.engine}
+    parts |= {LOCK: digest(lock), ENGINE: given.engine}
     if given.upstream:
         parts[UPSTREAM] = digest(given.upstream)
     if given.secrets:
@@ -93,12 +103,26 @@ def fingerprint_of(unit: RenderedUnit, files: Mapping[str, str], sources: Source
 
 def content_of(unit: RenderedUnit, files: Mapping[str, str], sources: Sources) -> ModuleSources:
     """What the modules of *unit* are made of, and what is said of others in its rendered *files*."""
+    return merged(sources.of_module(unit.module), said_in(unit, files, sources))
+
+
+def said_in(
+    unit: RenderedUnit,
+    files: Mapping[str, str],
+    sources: Sources,
+    calls: Mapping[str, Sequence[Declared]] | None = None,
+) -> ModuleSources:
+    """What is said of modules and files in the rendered *files* of *unit*; *calls* are those of modules, by file, where
+    they are known without parsing these.
+    """
     own = (
-        sources.of_text(name, text, f"{unit.name}/{name}", module=False)
+        sources.of_text(
+            name, text, f"{unit.name}/{name}", module=False, calls=None if calls is None else calls.get(name, ())
+        )
         for name, text in files.items()
         if name.endswith((".tf", ".tf.json"))
     )
-    return merged(sources.of_module(unit.module), *own)
+    return merged(*own)
 
 
 def compare(now: Fingerprint, before: Fingerprint) -> dict[str, Change]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra_orch.module.configuration import SUFFIXES
-from infra_orch.module.facts import file_facts
+from infra_orch.module.facts import Declared, file_facts
 from infra_orch.module.files import module_files
 from infra_orch.module.masking import BadSyntaxError
 from infra_orch.module.reads import read_outside, unknown_reads, wide_reads
@@ -63,15 +63,19 @@ class Sources:
                 known = self._known[module] = self._read(folder) if folder.is_dir() else ModuleSources()
             return known
 
-    def of_text(self, name: str, text: str, shown: str, *, module: bool = True) -> ModuleSources:
+    def of_text(
+        self, name: str, text: str, shown: str, *, module: bool = True, calls: Sequence[Declared] | None = None
+    ) -> ModuleSources:
         """What is said of modules and files in *text*, a file called *name*, which messages call *shown*.
 
-        *module*: it lies in the folder of a module whose other files are looked at, too.
+        *module*: it lies in the folder of a module whose other files are looked at, too. *calls*: those of modules that
+        stand in it, where they are known without parsing it.
         """
         remote = dict[str, str]()
         unseen = [f"{shown}:{line} {what}" for line, what in unknown_reads(text, module=module)]
         try:
-            calls = file_facts(name, text.encode(), self._project.cache / "modules").calls
+            if calls is None:
+                calls = file_facts(name, text.encode(), self._project.cache / "modules").calls
         except (BadSyntaxError, UnicodeError):
             return ModuleSources({}, {}, (*unseen, f"{shown} cannot be parsed"))
         loose = []

@@ -33,6 +33,8 @@ def unknown_reads(text: str, *, module: bool = True) -> list[tuple[int, str]]:
     That is a call that reads a path which is not a literal below `${path.module}`; in a file that is no module's own
     (*module*: False), as a template, any call that reads a file; and what has another value each time, or elsewhere.
     """
+    if "(" not in text and "path." not in text:
+        return []  # as most of what is rendered
     found = []
     for match in _FUNCTION.finditer(text):
         known = _PLAIN.match(text, match.end()) if module else None

@@ -228,4 +228,4 @@ def _blocks(value: object) -> Iterable[Block]:
 
 def _width(text: str) -> int:
     """Columns as `terraform fmt` counts them. Keys hold one-column characters only; see _key."""
-    return sum(1 for char in text if not unicodedata.combining(char))
+    return len(text) if text.isascii() else sum(1 for char in text if not unicodedata.combining(char))

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from infra_orch.errors import Problem, UserError
+from infra_orch.errors import Problem, SpecError, UserError, Where
 from infra_orch.project import Project
 from infra_orch.render.index import RenderedStack, read_index
 from infra_orch.spec.check import CheckedStack
 from infra_orch.spec.elsewhere import Elsewhere
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What of a stack no other may have: its *name*, and the states of its units, each as a digest of what its
+    backend.tf says. *where* it is declared, and its *backend*.
+    """
+
+    name: str
+    where: Where
+    backend: Where
+    states: Mapping[str, str]
+
+
+def claim_of(checked: CheckedStack, backends: Mapping[str, str]) -> Claim:
+    """Return what *checked* claims; *backends* are the texts of backend.tf by unit."""
+    shown, stack = checked.folder.project.shown_where, checked.stack
+    states = {unit: _state(text) for unit, text in backends.items()}
+    return Claim(stack.name, shown(stack.where), shown(stack.backend.where), states)
 
 
 class Neighbours:
@@ -23,22 +44,23 @@ class Neighbours:
         self._project = project
         self.specs = Elsewhere(project)
 
-    def problems(self, checked: CheckedStack, backends: Mapping[str, str]) -> Iterator[Problem]:
-        """Yield what *checked* shares with another stack of the project: its name, or a unit's state.
+    def refuse_shared(self, claim: Claim, own: Path) -> None:
+        """Raise SpecError where the stack in the folder *own* claims what another one of the project has."""
+        problems = list(self._problems(claim, own))
+        if problems:
+            raise SpecError(problems)
 
-        *backends* are the texts of backend.tf by unit.
-        """
-        stack, own = checked.stack, checked.folder.path
-        namesakes = [path for path in self._by_name.get(stack.name, ()) if path != own]
+    def _problems(self, claim: Claim, own: Path) -> Iterator[Problem]:
+        namesakes = [path for path in self._by_name.get(claim.name, ()) if path != own]
         for path in namesakes:
             hint = "a stack's name tells its states from others'; every stack of a project has one of its own"
-            message = f'the name "{stack.name}" is that of the stack in {self._project.shown(path)}, too'
-            yield Problem(message, stack.where, hint)
-        for unit, text in backends.items():
-            for path, other in self._by_backend.get(_block(text), ()):
+            message = f'the name "{claim.name}" is that of the stack in {self._project.shown(path)}, too'
+            yield Problem(message, claim.where, hint)
+        for unit, state in claim.states.items():
+            for path, other in self._by_state.get(state, ()):
                 if path != own and path not in namesakes:
                     message = f'unit "{unit}" would share its state with "{other}" in {self._project.shown(path)}'
-                    yield Problem(message, stack.backend.where, "put {stack} into the backend's key, prefix or path")
+                    yield Problem(message, claim.backend, "put {stack} into the backend's key, prefix or path")
 
     @cached_property
     def _stacks(self) -> list[RenderedStack]:
@@ -57,17 +79,18 @@ class Neighbours:
         return found
 
     @cached_property
-    def _by_backend(self) -> Mapping[str, list[tuple[Path, str]]]:
+    def _by_state(self) -> Mapping[str, list[tuple[Path, str]]]:
         """Stack folders and units by what their backend.tf says."""
         found: dict[str, list[tuple[Path, str]]] = {}
         for stack in self._stacks:
             for unit in stack.units:
                 with contextlib.suppress(OSError, UnicodeDecodeError):
                     text = (stack.folder.rendered / unit / "backend.tf").read_text(encoding="utf-8")
-                    found.setdefault(_block(text), []).append((stack.folder.path, unit))
+                    found.setdefault(_state(text), []).append((stack.folder.path, unit))
         return found
 
 
-def _block(text: str) -> str:
-    """What a backend.tf says, without its comments."""
-    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+def _state(text: str) -> str:
+    """A digest of what a backend.tf says, without its comments."""
+    said = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    return hashlib.sha256(said.encode()).hexdigest()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, TemplateError
 
 from infra_orch.errors import Problem, SpecError, Where, nearest
-from infra_orch.project import StackFolder
+from infra_orch.project import Project, StackFolder
 from infra_orch.render.hcl import VARIABLE_PREFIX, Raw, body_lines, expression_text
 from infra_orch.render.own_templates import OwnTemplates, loader_within, render_bounded
 from infra_orch.spec.check import CheckedStack, CheckedUnit
@@ -30,14 +31,21 @@ class Templates:
 
     def __init__(self, folder: StackFolder) -> None:
         self._folder = folder
-        self._shipped = _shipped()
-        self._own = _prepared(OwnTemplates, loader_within(folder.templates, folder.project.root))
+        self._files = sorted(folder.templates.glob("*"))
+        self._names = frozenset(path.name for path in self._files if path.is_file())
+        self.up = f"{_relative(folder.project.root, folder.rendered)}/.."
+        """The way from the folder of a unit to the project's root."""
+
+    @cached_property
+    def _own(self) -> Environment:
+        folder = self._folder
+        return _prepared(OwnTemplates, loader_within(folder.templates, folder.project.root))
 
     def problems(self) -> Iterator[Problem]:
         """Yield every template of the stack that stands in for nothing; those that begin with `_` are for including."""
         shown = self._folder.project.shown
         known = {name for file in FILES for name in (file, f"{file}.j2")}
-        for path in sorted(self._folder.templates.glob("*")):
+        for path in self._files:
             if path.name not in known and not path.name.startswith((".", "_")):
                 hint = nearest(path.name, known) or f"these files can be: {', '.join(FILES)}"
                 yield Problem(f'template "{path.name}" is of no file that is rendered', Where(shown(path)), hint)
@@ -45,9 +53,9 @@ class Templates:
     def render(self, file: str, values: Mapping[str, Any]) -> str:
         """Render *file* (`main.tf`) with *values*. Raises SpecError for an error in a stack's own template."""
         name = f"{file}.j2"
-        own = next((path for path in (name, file) if (self._folder.templates / path).is_file()), None)
+        own = next((path for path in (name, file) if path in self._names), None)
         if own is None:
-            return self._shipped.get_template(name).render(values)
+            return _shipped(name).render(values)
         try:
             return render_bounded(self._own, own, values)
         except Exception as error:  # a template can raise anything that its expressions can
@@ -63,15 +71,14 @@ def render_unit(checked: CheckedUnit, stack: CheckedStack, templates: Templates)
     Raises SpecError for an error in a template of the stack's own.
     """
     unit = checked.unit
-    rendered = stack.folder.rendered / unit.name
     values = {
         "header": _header(stack, unit.name),
         "stack": {"name": stack.stack.name},
         "unit": {"name": unit.name, "module": unit.module, "tags": list(unit.tags), "formerly": unit.formerly},
-        "source": _source(checked, stack.folder.project.root, rendered),
+        "source": _source(checked, stack.folder.project, templates.up),
         "inputs": dict(unit.inputs),
         "providers": _handed_on(checked),
-        "backend": _backend(stack, unit.name, rendered),
+        "backend": _backend(stack, unit.name, templates.up),
         "required_providers": _required(checked),
         "provider_blocks": [_provider_block(provider) for provider in checked.providers],
         "outputs": [_output(unit.name, name, sensitive=sensitive) for name, sensitive in checked.outputs.items()],
@@ -83,19 +90,25 @@ def render_unit(checked: CheckedUnit, stack: CheckedStack, templates: Templates)
 
 def render_backend(stack: CheckedStack, checked: CheckedUnit, state_of: str, templates: Templates) -> str:
     """Return backend.tf of *checked* for the state that belongs to the unit name *state_of*."""
-    rendered = stack.folder.rendered / checked.unit.name
     values = {
         "header": _header(stack, checked.unit.name),
         "stack": {"name": stack.stack.name},
         "unit": {"name": state_of},
-        "backend": _backend(stack, state_of, rendered),
+        "backend": _backend(stack, state_of, templates.up),
     }
     return templates.render("backend.tf", values).strip("\n") + "\n"
 
 
 @functools.cache
-def _shipped() -> Environment:
-    """The shipped templates, compiled once for all stacks."""
+def _shipped(name: str) -> Template:
+    """A shipped template, compiled once for all stacks."""
+    template = _shipped_ones().get_template(name)
+    template.globals = {}  # they use none of Jinja's, which are copied each time
+    return template
+
+
+@functools.cache
+def _shipped_ones() -> Environment:
     return _prepared(Environment, PackageLoader("infra_orch.render", "templates"))
 
 
@@ -114,21 +127,22 @@ def _header(stack: CheckedStack, unit: str) -> str:
     )
 
 
-def _source(checked: CheckedUnit, root: Path, rendered: Path) -> dict[str, Input]:
+def _source(checked: CheckedUnit, project: Project, up: str) -> dict[str, Input]:
     folder = checked.source.folder
     if folder is None:
         version = {"version": checked.unit.version} if checked.unit.version else {}
         return {"source": checked.source.text, **version}
     # By way of the project's root, so that it is the same folder from the rendered and from the work folder.
-    return {"source": f"{_relative(root, rendered)}/{Path(os.path.relpath(folder, root)).as_posix()}"}
+    shown = project.shown(folder)
+    inside = Path(os.path.relpath(folder, project.root)).as_posix() if shown.startswith("/") else shown
+    return {"source": f"{up}/{inside}"}
 
 
-def _backend(stack: CheckedStack, unit: str, rendered: Path) -> dict[str, Any]:
+def _backend(stack: CheckedStack, unit: str, up: str) -> dict[str, Any]:
     backend = stack.stack.backend
     configuration = backend.for_unit(stack.stack.name, unit)
     if backend.type == "local" and not configuration:
         # By way of the project's root, so that it is the same file from the rendered and from the work folder.
-        up = _relative(stack.folder.project.root, rendered)
         state = stack.folder.project.shown(stack.folder.state)
         configuration = {"path": f"{up}/{state}/{unit}.tfstate"}
     return {"type": backend.type, "configuration": configuration}

@@ -8,6 +8,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from infra_orch.errors import SpecError, UserError, Where
@@ -15,7 +16,7 @@ from infra_orch.files import write_if_different
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.project import StackFolder
 from infra_orch.render.index import KeptUnit, RenderedStack, digest, index_of, read_index, to_json
-from infra_orch.render.neighbours import Neighbours
+from infra_orch.render.neighbours import Claim, Neighbours, claim_of
 from infra_orch.render.unit import Templates, render_backend, render_unit
 from infra_orch.spec.check import CheckedStack
 
@@ -25,10 +26,19 @@ INDEX = "stack.json"
 
 @dataclass(frozen=True)
 class Rendering:
-    """A stack rendered in memory: its index, and the text of every file by its path below `rendered/`."""
+    """A stack rendered in memory: its index, and the *texts* of all other files by their paths below `rendered/`."""
 
     stack: RenderedStack
-    files: Mapping[str, str]
+    texts: Mapping[str, str]
+
+    @cached_property
+    def files(self) -> Mapping[str, str]:
+        """The text of every file, that of the index too; who does not ask for it does not wait for it."""
+        return {**self.texts, INDEX: to_json(self.stack)}
+
+    def claim(self, checked: CheckedStack) -> Claim:
+        """What *checked*, of which this is made, claims for itself."""
+        return claim_of(checked, {unit: self.texts[f"{unit}/backend.tf"] for unit in checked.units})
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,17 @@ def render_stack(checked: CheckedStack, neighbours: Neighbours | None = None) ->
 
     Raises SpecError for an error in a template of the user's, and where states would be shared with another stack.
     """
+    rendering = render_alone(checked)
+    neighbours = neighbours or Neighbours(checked.folder.project)
+    neighbours.refuse_shared(rendering.claim(checked), checked.folder.path)
+    return rendering
+
+
+def render_alone(checked: CheckedStack) -> Rendering:
+    """Render every unit of a checked stack, in memory, whatever it has in common with others.
+
+    Raises SpecError for an error in a template of the user's.
+    """
     templates = Templates(checked.folder)
     problems = list(templates.problems())
     if problems:
@@ -55,14 +76,9 @@ def render_stack(checked: CheckedStack, neighbours: Neighbours | None = None) ->
         for name, unit in checked.units.items()
         if unit.unit.formerly
     }
-    backends = {name: files["backend.tf"] for name, files in units.items()}
-    problems = list((neighbours or Neighbours(checked.folder.project)).problems(checked, backends))
-    if problems:
-        project = checked.folder.project
-        raise SpecError(replace(found, where=found.where and project.shown_where(found.where)) for found in problems)
     stack = index_of(checked, units, former)
     files = {f"{unit}/{name}": text for unit, texts in units.items() for name, text in texts.items()}
-    return Rendering(stack, {**files, INDEX: to_json(stack)})
+    return Rendering(stack, files)
 
 
 def with_kept(rendering: Rendering, kept: Mapping[str, KeptUnit]) -> Rendering:
@@ -75,7 +91,7 @@ def with_kept(rendering: Rendering, kept: Mapping[str, KeptUnit]) -> Rendering:
         for file in (*unit.unit.files, LOCK_FILE)
         if (folder.rendered / name / file).is_file()
     }
-    return Rendering(stack, {**files, **rendering.files, INDEX: to_json(stack)})
+    return Rendering(stack, {**files, **rendering.texts})
 
 
 def forget_kept(folder: StackFolder, names: set[str]) -> None:
@@ -127,14 +143,15 @@ def stale(rendering: Rendering) -> str:
     """Return a unified diff from what lies in the rendered folder to what the spec says; empty where they agree."""
     folder = rendering.stack.folder
     shown = folder.project.shown(folder.rendered)
-    ours = _digests(folder)
     texts = dict(rendering.files)
-    texts |= {_below(path, folder): "" for path in _left_behind(rendering) if _is_ours(path, rendering, ours)}
+    left = list(_left_behind(rendering))
+    ours = _digests(folder) if left else {}
+    texts |= {_below(path, folder): "" for path in left if _is_ours(path, rendering, ours)}
     parts: list[str] = []
     for path, text in sorted(texts.items()):
-        parts += difflib.unified_diff(
-            _lines(_read(folder.rendered / path)), _lines(text), f"a/{shown}/{path}", f"b/{shown}/{path}"
-        )
+        found = _read(folder.rendered / path)
+        if found != text:
+            parts += difflib.unified_diff(_lines(found), _lines(text), f"a/{shown}/{path}", f"b/{shown}/{path}")
     return "".join(parts)
 
 
@@ -211,8 +228,9 @@ def _left_behind(rendering: Rendering) -> Iterator[Path]:
     """The files below rendered/ that are not of this rendering, the units' own lock files aside."""
     folder, units = rendering.stack.folder, _units(rendering)
     for path in sorted(folder.rendered.glob("*/*")):
-        own_lock = path.name == LOCK_FILE and path.parent.name in units
-        if not own_lock and _below(path, folder) not in rendering.files and (path.is_file() or path.is_symlink()):
+        unit, name = path.parent.name, path.name
+        own_lock = name == LOCK_FILE and unit in units
+        if not own_lock and f"{unit}/{name}" not in rendering.files and (path.is_file() or path.is_symlink()):
             yield path
 
 

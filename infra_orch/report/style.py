@@ -25,6 +25,8 @@ class Style:
 _OWN = re.compile(rf"(\033\[(?:0|(?:{'|'.join(_CODES.values())})(?:;(?:{'|'.join(_CODES.values())}))*)m)")
 _UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 """Unicode's categories of what controls, marks or parts text and is not seen itself."""
+_SAFE = re.compile("[ -~\\n\\t]*")
+"""What most text is made of, and needs no look at each character."""
 
 
 def safe_in_colour(text: str) -> str:
@@ -34,6 +36,8 @@ def safe_in_colour(text: str) -> str:
 
 def safe(text: str, *, keep_newlines: bool = True) -> str:
     """Return text of others so that it can only be read: control and bidi characters are shown, not sent."""
+    if keep_newlines and _SAFE.fullmatch(text):
+        return text
     return "".join(
         char
         if char == "\t"

@@ -61,13 +61,13 @@ class CheckedStack:
 
 def check_stack(stack: Stack, folder: StackFolder, elsewhere: Elsewhere | None = None) -> CheckedStack:
     """Check *stack* and return it with its modules read and its graph made. Who checks several hands on what is known
-    of the stacks *elsewhere*.
+    of the modules and stacks *elsewhere*.
 
     Raises SpecError with every problem, in the order of the file, each with file and line of the call, the value, and
     the nearest match.
     """
     elsewhere = elsewhere or Elsewhere(folder.project)
-    modules, problems = read_modules(stack, folder)
+    modules, problems = read_modules(stack, folder, elsewhere.folders)
     elsewhere.learn(folder, stack, modules)
     problems += name_problems(stack)
     problems += task_problems(stack)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from infra_orch.errors import SpecError, UsageError, nearest
 from infra_orch.project import Project, StackFolder, stack_and_unit
 from infra_orch.spec.load import load_aside
-from infra_orch.spec.modules import ModuleOf, read_modules
+from infra_orch.spec.modules import ModuleFolders, ModuleOf, read_modules
 from infra_orch.spec.stack import Stack, Unit
 
 Edge: TypeAlias = tuple[str, str]
@@ -37,13 +37,17 @@ class Missing:
 
 
 class Elsewhere:
-    """The stacks of a project as their specs have them, each evaluated when it is referred to for the first time.
+    """The stacks of a project as their specs have them, each evaluated when it is referred to for the first time, and
+    what the modules in their *folders* declare.
 
     Whoever checks several stacks hands on the same one. *edges*: by stack, those that are known so far.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, folders: ModuleFolders | None = None) -> None:
         self._project = project
+        self.folders = folders or ModuleFolders(project)
+        self.evaluated = False
+        """Whether a spec was evaluated here because others refer to it."""
         self._known: dict[str, Other | Missing] = {}
         self.edges: dict[str, frozenset[Edge]] = {}
 
@@ -75,6 +79,7 @@ class Elsewhere:
             return Missing(f"and {error.summary}", error.hint)
         if folder.name != name:
             return Missing(f'and no stack is called "{name}"', f'it is Stack.reference("{folder.name}")')
+        self.evaluated = True
         try:
             stack = load_aside(folder)
         except SpecError as error:
@@ -84,7 +89,7 @@ class Elsewhere:
                 + (f" ({first.where})" if first.where else ""),
                 f"infra-orch validate {name}",
             )
-        return Other(stack, read_modules(stack, folder)[0])
+        return Other(stack, read_modules(stack, folder, self.folders)[0])
 
 
 def _like(unit: str, stack: str, other: Other) -> str:

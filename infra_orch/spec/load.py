@@ -107,6 +107,16 @@ def _user_modules(folder: StackFolder) -> Iterator[None]:
         _last_modules[:] = [name for name in set(sys.modules) - known if is_users(_file(name), project.root)]
 
 
+def is_forgotten(module: str) -> bool:
+    """Whether *module* was imported by the spec that was evaluated last, and the next one will not see it."""
+    return module in _last_modules
+
+
+def next_path() -> list[str]:
+    """Where the next spec will look for what is none of the user's: sys.path without what was added to it."""
+    return [place for place in sys.path if place not in _last_paths]
+
+
 def _forget_last() -> None:
     _remove(_last_paths)
     for name in _last_modules:
@@ -120,4 +130,6 @@ def _remove(paths: list[str]) -> None:
 
 
 def _file(module: str) -> str:
-    return getattr(sys.modules[module], "__file__", None) or ""
+    """Where a module lies; of a folder without `__init__.py`, which has no file, where what is in it lies first."""
+    found = sys.modules[module]
+    return getattr(found, "__file__", None) or next(iter(getattr(found, "__path__", ())), "")

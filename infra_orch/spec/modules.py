@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from infra_orch.errors import Problem, SpecError, Where, nearest
 from infra_orch.module.declaration import Module
 from infra_orch.module.read import read_module
-from infra_orch.project import StackFolder
+from infra_orch.project import Project, StackFolder
 from infra_orch.spec.providers import PASSWORD_IN_URL, VERSION_HINT, is_version
 from infra_orch.spec.sound import unplain
 from infra_orch.spec.source import Source, parse_source
@@ -24,9 +25,48 @@ class ModuleOf:
     broken: bool = False
 
 
-def read_modules(stack: Stack, folder: StackFolder) -> tuple[Mapping[Unit, ModuleOf], list[Problem]]:
-    """Return the module of every unit of *stack*, each folder read once, and every problem that was found."""
+class ModuleFolders:
+    """What the modules in folders of a project declare, each folder read when it is asked for first, and then known.
+
+    It is for one command: what changes meanwhile is not seen.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._known: dict[Path, Module | SpecError | None] = {}
+
+    def read(self, folder: Path) -> Module | None:
+        """What the module in *folder* declares; None where there is no such folder, or it lies outside the project.
+
+        Raises SpecError as read_module() does.
+        """
+        if folder not in self._known:
+            self._known[folder] = self._read(folder)
+        found = self._known[folder]
+        if isinstance(found, SpecError):
+            raise found
+        return found
+
+    def _read(self, folder: Path) -> Module | SpecError | None:
+        project = self._project
+        if not folder.resolve().is_relative_to(project.root) or not folder.is_dir():
+            return None
+        try:
+            return read_module(folder, shown_as=project.shown(folder), cache=project.cache / "modules")
+        except SpecError as error:
+            return error
+
+
+def read_modules(
+    stack: Stack, folder: StackFolder, folders: ModuleFolders | None = None
+) -> tuple[Mapping[Unit, ModuleOf], list[Problem]]:
+    """Return the module of every unit of *stack*, each folder read once, and every problem that was found.
+
+    Who reads those of several stacks hands on what is known of *folders*.
+    """
+    folders = folders or ModuleFolders(folder.project)
     read: dict[Source, Module | None] = {}
+    sources: dict[str, Source] = {}
     found: dict[Unit, ModuleOf] = {}
     problems: list[Problem] = []
     for unit in stack.units:
@@ -34,7 +74,8 @@ def read_modules(stack: Stack, folder: StackFolder) -> tuple[Mapping[Unit, Modul
             problems.append(Problem(f'module= of unit "{unit.name}": {why}', unit.where))
             found[unit] = ModuleOf(Source("remote", unit.module), None, broken=True)
             continue
-        source = parse_source(unit.module, folder)
+        source = sources.get(unit.module) or parse_source(unit.module, folder)
+        sources[unit.module] = source
         if PASSWORD_IN_URL.search(unit.module):
             message = f'the password in module= of unit "{unit.name}" would be committed with the rendered files'
             hint = "take it out, and let git have it: a credential helper, or ssh"
@@ -42,7 +83,7 @@ def read_modules(stack: Stack, folder: StackFolder) -> tuple[Mapping[Unit, Modul
         problems += _version_problems(unit, source)
         if source.folder is not None and source not in read:
             try:
-                read[source] = _read(source, unit, folder)
+                read[source] = _read(source, unit, folder, folders)
             except SpecError as error:
                 problems += error.problems
                 read[source] = None
@@ -52,22 +93,23 @@ def read_modules(stack: Stack, folder: StackFolder) -> tuple[Mapping[Unit, Modul
     return found, problems
 
 
-def _read(source: Source, unit: Unit, folder: StackFolder) -> Module:
+def _read(source: Source, unit: Unit, folder: StackFolder, folders: ModuleFolders) -> Module:
     project = folder.project
     assert source.folder is not None
+    shown = project.shown(source.folder)
+    try:
+        module = folders.read(source.folder)
+    except SpecError as error:
+        raise SpecError(_at_the_call(problem, shown, unit) for problem in error.problems) from error
+    if module is not None:
+        return module
     if not source.folder.resolve().is_relative_to(project.root):
         message = f'module "{source.text}" of unit "{unit.name}" lies outside the project'
         hint = "copy it into modules/, or name it by its git or registry address"
         raise SpecError([Problem(message, unit.where, hint)])
-    shown = project.shown(source.folder)
-    if not source.folder.is_dir():
-        known = [path.name for path in project.modules.iterdir() if path.is_dir()] if project.modules.is_dir() else []
-        hint = nearest(source.text, known) or f"there is no folder {shown}/"
-        raise SpecError([Problem(f'unknown module "{source.text}" of unit "{unit.name}"', unit.where, hint)])
-    try:
-        return read_module(source.folder, shown_as=shown, cache=project.cache / "modules")
-    except SpecError as error:
-        raise SpecError(_at_the_call(problem, shown, unit) for problem in error.problems) from error
+    known = [path.name for path in project.modules.iterdir() if path.is_dir()] if project.modules.is_dir() else []
+    hint = nearest(source.text, known) or f"there is no folder {shown}/"
+    raise SpecError([Problem(f'unknown module "{source.text}" of unit "{unit.name}"', unit.where, hint)])
 
 
 def _at_the_call(problem: Problem, shown: str, unit: Unit) -> Problem:

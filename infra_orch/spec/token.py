@@ -14,6 +14,8 @@ from typing import Any
 _MARK = "\x00"
 _WORD = "Infra-Orch-Value-Of"
 _REMAINS = re.compile("infra.{0,3}orch.{0,3}value.{0,3}of", re.IGNORECASE)
+_SHORTEST = len("infraorchvalueof")
+"""What _REMAINS finds is no shorter."""
 _TOKEN = re.compile(f"{_MARK}{_WORD}:([0-9a-f]{{8}}):([^{_MARK}]*){_MARK}")
 
 
@@ -36,7 +38,7 @@ def split(text: str) -> list[str | list[Any]]:
 
     Raises TamperedReferenceError where a token was cut or changed, NulCharacterError for a NUL that belongs to none.
     """
-    if _MARK not in text and not _REMAINS.search(text):
+    if _MARK not in text and (len(text) < _SHORTEST or not _REMAINS.search(text)):
         return [text] if text else []
     found: list[str | list[Any]] = []
     end = 0
