@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from infra_orch.module.configuration import SUFFIXES
@@ -51,6 +52,11 @@ class Sources:
         self._digests: dict[tuple[object, ...], str] = {}
         self._lock = threading.Lock()
 
+    @cached_property
+    def _cache(self) -> Path:
+        """Where what is read is kept; to ask for it makes folders, so that is done once."""
+        return self._project.cache / "modules"
+
     def of_module(self, module: str) -> ModuleSources:
         """What *module* (a folder below the project; anything else is no local module) is made of.
 
@@ -75,7 +81,7 @@ class Sources:
         unseen = [f"{shown}:{line} {what}" for line, what in unknown_reads(text, module=module)]
         try:
             if calls is None:
-                calls = file_facts(name, text.encode(), self._project.cache / "modules").calls
+                calls = file_facts(name, text.encode(), self._cache).calls
         except (BadSyntaxError, UnicodeError):
             return ModuleSources({}, {}, (*unseen, f"{shown} cannot be parsed"))
         loose = []
@@ -90,7 +96,7 @@ class Sources:
 
     def _read(self, folder: Path) -> ModuleSources:
         root = self._project.root
-        paths = list(module_files([folder], self._project.cache / "modules"))
+        paths = list(module_files([folder], self._cache))
         read = (*paths, *read_outside(paths, root=root))
         texts = {path: _text(path) for path in paths if path.name.endswith(SUFFIXES)}
         said = [self.of_text(path.name, text, self._shown(path)) for path, text in texts.items()]
