@@ -200,7 +200,7 @@ def _options(
     **rest: Any,
 ) -> RunOptions:
     from infra_orch.commands.options import RunOptions
-    from infra_orch.commands.selecting import Wanted
+    from infra_orch.commands.wanted import Wanted
 
     wanted = Wanted(tuple(unit or ()), tuple(tag or ()), with_upstream, with_downstream)
     return RunOptions(wanted=wanted, max_failures=max_failures or (1 if fail_fast else None), **rest)

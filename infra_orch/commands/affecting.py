@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from infra_orch.commands.contents import Side, contents_beside
-from infra_orch.commands.selecting import Wanted
+from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
 from infra_orch.errors import UsageError, UserError
 from infra_orch.fingerprint.affected import Affected, Content, affected

@@ -30,8 +30,9 @@ from infra_orch.commands.options import RunOptions
 from infra_orch.commands.pacing import pace_of
 from infra_orch.commands.parts import Part
 from infra_orch.commands.previewing import Chosen, Shown, show_preview
-from infra_orch.commands.selecting import Wanted, refuse_orphans, select
+from infra_orch.commands.selecting import refuse_orphans, select
 from infra_orch.commands.session import Session
+from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UnavailableError, UsageError
 from infra_orch.git.repository import Repository

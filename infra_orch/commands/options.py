@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra_orch.commands.affecting import Change
-from infra_orch.commands.selecting import Wanted
+from infra_orch.commands.wanted import Wanted
 
 
 @dataclass(frozen=True)

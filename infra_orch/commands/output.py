@@ -10,8 +10,9 @@ from typing import Any
 
 from infra_orch.commands.opening import open_stack
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.selecting import Wanted, select
+from infra_orch.commands.selecting import select
 from infra_orch.commands.session import session
+from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
 from infra_orch.errors import InterruptedRun, UsageError, UserError, nearest
 from infra_orch.graph.graph import Graph

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from infra_orch.commands.affecting import affected_units, narrow, tell_deleted
 from infra_orch.commands.opening import Opened, open_stack, open_stacks
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.selecting import Wanted, chosen_names, wanted_of_each
+from infra_orch.commands.selecting import chosen_names, wanted_of_each
 from infra_orch.commands.stacks import Asked, refuse_several
+from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
 from infra_orch.errors import UsageError
 from infra_orch.project import Project

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from infra_orch.commands.parts import Part
-from infra_orch.commands.selecting import Wanted
 from infra_orch.commands.session import Session
+from infra_orch.commands.wanted import Wanted
 from infra_orch.errors import UsageError
 from infra_orch.recovery.intent import Intent, plan_digests, read_intent, runs_of
 from infra_orch.run.plan import Preview

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from infra_orch.commands.opening import open_stack
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.selecting import Wanted, refuse_unknown, select
+from infra_orch.commands.selecting import refuse_unknown, select
 from infra_orch.commands.session import session
+from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
 from infra_orch.engine import command
 from infra_orch.errors import RefusedError, UsageError, UserError

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.recovering import as_it_was_run, told
-from infra_orch.commands.selecting import Wanted, chosen_names
+from infra_orch.commands.selecting import chosen_names
 from infra_orch.commands.session import Session, session
+from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, LockedError, RefusedError, UserError
 from infra_orch.project import Project

@@ -122,7 +122,7 @@ def edit(desk: Desk, draw: random.Random) -> str:
     paths = [path for path in paths if (desk.root / path).parent.exists() or "new" in path or "other" in path]
     path = desk.root / draw.choice(paths)
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = path.read_text() if path.exists() else ""
+    text = path.read_text(errors="replace") if path.exists() else ""
     kinds: dict[str, Callable[[], object]] = {
         "comment": lambda: path.write_text(text + ("<!-- x -->" if path.suffix == ".md" else "\n# x\n")),
         "whitespace": lambda: path.write_text(text + "\n"),
