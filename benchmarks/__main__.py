@@ -8,12 +8,12 @@ import platform
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import against_bare, cloud, peers, scale, start
 from benchmarks.measure import table
-from benchmarks.projects import DEEP, UNKNOWN, WIDE, git_environment
+from benchmarks.projects import DEEP, MANY, UNKNOWN, WIDE, Shape, git_environment
 from infra_orch.engine.engine import Engine, find_engine
 from infra_orch.engine.environment import terraform_environment
 from infra_orch.engine.mirror import find_mirrors
@@ -32,7 +32,9 @@ def main(arguments: list[str]) -> int:
         env = _environment(folder)
         parts = [_about(arguments, engine, workers)]
         if "bare" in options.only:
-            parts.append(_bare(folder, engine, env, workers, options.rounds))
+            parts.append(_bare(folder / "bare", engine, env, workers, options.rounds, (WIDE, DEEP, UNKNOWN)))
+        if "many" in options.only:
+            parts.append(_bare(folder / "many", engine, env, workers, options.rounds, (MANY,)))
         if "cloud" in options.only:
             parts.append(_cloud(folder, engine, env, options.rounds))
         if "start" in options.only:
@@ -58,7 +60,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds against bare Terraform (default: 3)")
     parser.add_argument("--parallelism", type=int, metavar="N", help="units at work at once (default: one per core)")
-    parser.add_argument("--only", action="append", choices=(*parts, "peers"), help="only this part (repeatable)")
+    parser.add_argument(
+        "--only", action="append", choices=(*parts, "many", "peers"), help="only this part (repeatable)"
+    )
     parser.add_argument("--write", action="store_true", help=f"put the tables into docs/{PAGE.name}")
     options = parser.parse_args(arguments)
     options.only = options.only or parts
@@ -97,10 +101,12 @@ def _tell(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def _bare(folder: Path, engine: Engine, env: Mapping[str, str], workers: int, rounds: int) -> str:
+def _bare(
+    folder: Path, engine: Engine, env: Mapping[str, str], workers: int, rounds: int, shapes: Sequence[Shape]
+) -> str:
     results = []
-    for number, shape in enumerate((WIDE, DEEP, UNKNOWN)):
-        bench = against_bare.prepare(folder / f"bare-{number}", shape, engine, env, workers)
+    for number, shape in enumerate(shapes):
+        bench = against_bare.prepare(folder / str(number), shape, engine, env, workers)
         results.append((shape, against_bare.compare(bench, rounds, _tell)))
     return against_bare.lines(results)
 

@@ -65,6 +65,7 @@ class Shape:
 
 
 WIDE = Shape("wide: {units} units that know nothing of each other", 1, 100, "")
+MANY = Shape("wide: {units} units that know nothing of each other", 1, 1000, "")
 DEEP = Shape("deep: {width} chains of {layers}, of values that are known before", 20, 5, "name")
 UNKNOWN = Shape("deep: {width} chains of {layers}, of values that nobody knows before", 20, 5, "id")
 

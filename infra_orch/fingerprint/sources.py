@@ -53,6 +53,11 @@ class Sources:
         self._lock = threading.Lock()
 
     @cached_property
+    def at_once(self) -> Sources:
+        """The same modules as they are when each is asked for first."""
+        return Sources(self._project, self._within, fixed=True)
+
+    @cached_property
     def _cache(self) -> Path:
         """Where what is read is kept; to ask for it makes folders, so that is done once."""
         return self._project.cache / "modules"
