@@ -69,12 +69,12 @@ class Project:
         """Where a module given by its name is looked for."""
         return self.root / "modules"
 
-    @property
+    @cached_property
     def scratch(self) -> Path:
         """`.infra-orch/`: work folders, logs and caches; private, ignored by git, made when first asked for."""
         return private_folder(self.root / ".infra-orch", ignored_by_git=True)
 
-    @property
+    @cached_property
     def cache(self) -> Path:
         """What can be made again: safe to delete."""
         return self.caches or private_folder(self.scratch / "cache")

@@ -184,7 +184,7 @@ def preview_offer(offer: Offer, part: Part, run: Session, console: Console) -> S
     selection = with_locks(selection, locks)
     restored = restore(bundle, selection, run.contexts, outside, locks)
     left_over = [name for name in names_left_over(records, opened.rendered) if name not in selection.units]
-    chosen = Chosen(part, run, selection, left_over)
+    chosen = Chosen(part, run, selection, left_over, records)
     shown = Shown((chosen,), selection, run.contexts, restored, several=False)
     console.note(_provenance(offer, run))
     try:

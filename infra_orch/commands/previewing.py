@@ -17,6 +17,7 @@ from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError
 from infra_orch.record.applied import applied_units
 from infra_orch.record.leftover import LeftOver, bring_back, names_left_over
+from infra_orch.record.store import Records
 from infra_orch.report.terminal import plan_lines, plan_summary
 from infra_orch.run.context import Contexts
 from infra_orch.run.joint import contexts_of, joined, part_of, preview_of
@@ -29,12 +30,15 @@ from infra_orch.run.unit import Planned, show_text
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a run is to do of one stack: *selection*, and the units that are left over in it."""
+    """What a run is to do of one stack: *selection*, and the units that are left over in it. *records* are what was
+    known of its units as the run began.
+    """
 
     part: Part
     run: Session
     selection: Selection
     left_over: list[str]
+    records: Records
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def _choose(part: Part, run: Session, console: Console, *, kind: str) -> Chosen:
         refuse_orphans(opened, selection.units, records, gone or _known(left_over, opened, run))
     if not run.sandbox and (missing := states_elsewhere(selection, opened.folder, records)):
         _states_are_missing(missing, opened, run, console)
-    return Chosen(part, run, selection, [name for name in left_over if name not in selection.units])
+    return Chosen(part, run, selection, [name for name in left_over if name not in selection.units], records)
 
 
 def _applied(chosen: Sequence[Chosen], *, several: bool) -> dict[str, Applied]:
@@ -136,7 +140,7 @@ def _applied(chosen: Sequence[Chosen], *, several: bool) -> dict[str, Applied]:
         f"{one.part.name}/{name}" if several else name: applied
         for one in chosen
         if one.part.options.changed_only
-        for name, applied in applied_units(one.run.records).items()
+        for name, applied in applied_units(one.records).items()
     }
 
 

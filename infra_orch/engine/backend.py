@@ -5,6 +5,7 @@ Terraform takes a tenth of a second of processor time for that, a run over many 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,12 +48,12 @@ def read_backend(text: str, cache: Path | None) -> Backend:
 def read_stored(backend: Backend, folder: Path, keys: Callable[[], Keys | None]) -> bytes | None:
     """Return what *backend* keeps as the state, empty where there is none; None where only Terraform can tell.
 
-    *folder* is the one that Terraform would run in; *keys* returns the AWS credentials that it would be given in the
-    place of the environment's. Raises what *keys* raises.
+    *folder*, free of symbolic links, is the one that Terraform would run in; it need not be there. *keys* returns the
+    AWS credentials that it would be given in the place of the environment's. Raises what *keys* raises.
     """
     if backend.type == "local" and set(backend.arguments) == {"path"}:
         try:
-            return (folder / str(backend.arguments["path"])).read_bytes()
+            return Path(os.path.normpath(folder / str(backend.arguments["path"]))).read_bytes()
         except FileNotFoundError:
             return b""
         except OSError:

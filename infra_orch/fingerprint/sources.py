@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from infra_orch.project import Project
 
 _LOCAL = ("./", "../")
 _LARGEST_TEMPLATE = 1 << 20
+_MAY_CALL = re.compile(r"\bmodule[^.\w\[]")
+"""What stands at the beginning of each call of a module, in both syntaxes; after `module.x.y` nobody has to look."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Sources:
         unseen = [f"{shown}:{line} {what}" for line, what in unknown_reads(text, module=module)]
         try:
             if calls is None:
-                calls = file_facts(name, text.encode(), self._cache).calls
+                calls = file_facts(name, text.encode(), self._cache).calls if _MAY_CALL.search(text) else ()
         except (BadSyntaxError, UnicodeError):
             return ModuleSources({}, {}, (*unseen, f"{shown} cannot be parsed"))
         loose = []

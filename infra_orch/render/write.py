@@ -124,8 +124,13 @@ def write(rendering: Rendering) -> Written:
 
 def _bring_up_to_date(rendering: Rendering) -> Written:
     folder = rendering.stack.folder
+    differing = {
+        path: text for path, text in rendering.files.items() if _bytes(folder.rendered / path) != text.encode()
+    }
+    if not differing and not any(True for _ in _left_behind(rendering)):
+        return Written((), (), ())
     ours = _digests(folder)
-    foreign = [path for path in rendering.files if _in_the_way(folder.rendered / path, rendering.files[path], ours)]
+    foreign = [path for path, text in differing.items() if _in_the_way(folder.rendered / path, text, ours)]
     if foreign:
         shown = folder.project.shown(folder.rendered / foreign[0])
         more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
@@ -134,7 +139,7 @@ def _bring_up_to_date(rendering: Rendering) -> Written:
             hint=f"move it away; what is to be in it comes from {folder.project.shown(folder.spec)}",
             where=Where(shown),
         )
-    written = [path for path, text in rendering.files.items() if _write(folder, path, text)]
+    written = [path for path, text in differing.items() if _write(folder, path, text)]
     removed, kept = _remove_stale(rendering, ours)
     return Written(tuple(written), tuple(removed), tuple(kept))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra_orch.report.style import Style, safe
-from infra_orch.report.terminal import failure_lines, outcome_line
+from infra_orch.report.terminal import failure_lines, is_skipped_unit, outcome_line
 from infra_orch.run.outcome import Outcome, Status
 
 _MOST_BYTES = 1 << 18
@@ -175,7 +175,7 @@ def ending(outcome: Outcome, phase: str, style: Style) -> str:
     Of a plan, which is shown in full when it is complete, only trouble; of an apply, also what was done.
     """
     quiet = (Status.UNCHANGED,) if phase in ("apply", "destroy") else (Status.UNCHANGED, Status.PLANNED, Status.APPLIED)
-    if outcome.status in quiet:
+    if outcome.status in quiet or is_skipped_unit(outcome):
         return ""
     lines = [outcome_line(outcome, style)]
     if phase in ("apply", "destroy"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import os
+from pathlib import Path
 from typing import Any
 
 from infra_orch.engine.backend import Backend, read_backend, read_stored
@@ -18,13 +21,17 @@ def stored_state(work: UnitWork, context: RunContext, *, former: bool) -> dict[s
     encrypted, broken, or of another format. Raises what write_backend() raises, CredentialsError where the unit's
     credentials cannot be had.
     """
-    folder = write_backend(work, context, former=former)
+    unit, project = work.unit, context.stack.folder.project
+    context.wallet.learn(unit)
+    if project.settings.allow.is_set:
+        write_backend(work, context, former=former)  # what is allowed is looked for in files
     if context.sandbox:
-        name = work.unit.formerly if former and work.unit.formerly else work.unit.name
+        name = unit.formerly if former and unit.formerly else unit.name
         backend = Backend("local", {"path": str(context.sandbox.state / f"{name}.tfstate")})
     else:
-        written = (folder / "backend.tf").read_text(encoding="utf-8")
-        backend = read_backend(written, context.stack.folder.project.cache / "modules")
+        written = unit.former_backend if former and unit.former_backend else work.files["backend.tf"]
+        backend = read_backend(written, project.cache / "modules")
+    folder = Path(_real(context.work), unit.name)
     text = read_stored(backend, folder, lambda: context.wallet.keys_to_read(work.unit.name))
     if text is None:
         return None
@@ -33,6 +40,12 @@ def stored_state(work: UnitWork, context: RunContext, *, former: bool) -> dict[s
     except ValueError:
         return None
     return state if is_plain(state) else None
+
+
+@functools.cache
+def _real(folder: Path) -> str:
+    """*folder* without symbolic links, looked at once for all units in it."""
+    return os.path.realpath(folder)
 
 
 def stored_version(work: UnitWork, context: RunContext) -> StateVersion | None:

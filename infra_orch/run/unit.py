@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -200,9 +202,10 @@ def saved_plan(context: RunContext, unit: str, name: str = PLAN_FILE) -> PlanDoc
 def forget_plans(context: RunContext, unit: str) -> None:
     """Remove what holds secrets and is of no more use: plans, and the file of upstream values."""
     folder = context.work / unit
-    for pattern in (f"{PLAN_FILE}*", f"{REPLAN_FILE}*", UPSTREAM_FILE):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        for entry in list(os.scandir(folder)):
+            if entry.name.startswith((PLAN_FILE, REPLAN_FILE)) or entry.name == UPSTREAM_FILE:
+                Path(entry).unlink(missing_ok=True)
 
 
 def _plan(work: UnitWork, context: RunContext, ready: Ready, upstream: Upstream, keep_as: str) -> Planned:
