@@ -92,8 +92,7 @@ def _apply(shown: Shown, options: RunOptions, console: Console, offer: Offer | N
 def _refuse_unasked(stacks: Asked, options: RunOptions, console: Console, kind: str) -> None:
     """Refuse to begin where nobody is there to be asked."""
     if not options.auto_approve and (not console.interactive or options.json):
-        words = stacks.words or "--affected"
-        command = f"apply {words} --plan {options.plan}" if options.plan else f"{kind} {words}"
+        command = f"apply {stacks.words} --plan {options.plan}" if options.plan else f"{kind} {stacks.words}"
         raise RefusedError(
             f"{kind} asks before it changes anything, and nobody is there to be asked",
             hint=f"infra-orch {command} --auto-approve, if that is meant",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from infra_orch.commands.opening import Opened
@@ -20,6 +20,9 @@ from infra_orch.run.pace import Pace
 from infra_orch.run.plan import Selection
 from infra_orch.run.prepare import UnitWork, read_files
 
+_SHOWN = 10
+"""So many names a message holds."""
+
 
 def wanted_of_each(stacks: Mapping[str, Opened], wanted: Wanted) -> dict[str, Wanted]:
     """Return what is wanted of each of *stacks*, by their names; in them all together every name has to fit something.
@@ -33,28 +36,40 @@ def wanted_of_each(stacks: Mapping[str, Opened], wanted: Wanted) -> dict[str, Wa
     units = {f"{stack}/{name}": unit for stack, one in rendered.items() for name, unit in one.units.items()}
     found: set[str] = set()
     for pattern in wanted.units:
-        names = fnmatch.filter(units, pattern if "/" in pattern else f"*/{pattern}")
+        names = [name for name in units if fnmatch.fnmatch(name if "/" in pattern else _own_name(name), pattern)]
         if not names:
-            hint = nearest(pattern, {*units, *(name.rpartition("/")[2] for name in units)})
-            raise UsageError(f'no unit of {", ".join(stacks)} is called "{pattern}"', hint=hint)
+            like = nearest(pattern, {*units, *map(_own_name, units)})
+            hint = like or f"units: {', '.join(sorted(units)[:_SHOWN]) or 'none'}"
+            raise UsageError(f'no unit of {_named(stacks)} is called "{pattern}"', hint=hint)
         found |= set(names)
     for tag in wanted.tags:
         names = [name for name, unit in units.items() if tag in unit.tags]
         if not names:
-            raise UsageError(
-                f'no unit of {", ".join(stacks)} has the tag "{tag}"',
-                hint=nearest(tag, {tag for unit in units.values() for tag in unit.tags}),
-            )
+            tags = {tag for unit in units.values() for tag in unit.tags}
+            hint = nearest(tag, tags) or f"tags: {', '.join(sorted(tags)) or 'none'}"
+            raise UsageError(f'no unit of {_named(stacks)} has the tag "{tag}"', hint=hint)
         found |= set(names)
     graph = whole_graph(rendered, "plan")
     closure = set(found)
     for asked, down in ((wanted.with_upstream, False), (wanted.with_downstream, True)):
         closure |= graph.closure(found, down=down) if asked else set()
+    by_stack: dict[str, set[str]] = {stack: set() for stack in rendered}
+    for stack, name in map(stack_and_unit, closure & units.keys()):
+        by_stack[stack].add(name)
     return {
-        stack: Wanted(nodes=_with_tasks(one, mine)) if mine else Wanted.of_units(())
-        for stack, one in rendered.items()
-        for mine in [{name for where, name in map(stack_and_unit, closure & units.keys()) if where == stack}]
+        stack: Wanted(nodes=_with_tasks(rendered[stack], mine)) if mine else Wanted.of_units(())
+        for stack, mine in by_stack.items()
     }
+
+
+def _own_name(node: str) -> str:
+    """What a node is called in its stack."""
+    return stack_and_unit(node)[1]
+
+
+def _named(stacks: Collection[str]) -> str:
+    names = sorted(stacks)
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more stacks" if len(names) > _SHOWN else "")
 
 
 def chosen_names(opened: Opened, wanted: Wanted) -> frozenset[str]:

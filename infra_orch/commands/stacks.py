@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,26 +20,23 @@ _PATTERN = re.compile(r"[*?\[]")
 @dataclass(frozen=True)
 class Asked:
     """The stacks that a run was asked for. *several*: by more than one name, a pattern, or as all that there are: then
-    its nodes go by their stacks' names, also where it is only one. No *names*: all that a change affects.
+    its nodes go by their stacks' names, also where it is only one. No *names*: all that a change affects. *words* are
+    those of the command line.
     """
 
     names: tuple[str, ...]
     several: bool
+    words: str
 
     @property
     def only(self) -> str:
         """The one stack, where it is not several."""
         return self.names[0]
 
-    @property
-    def words(self) -> str:
-        """How a command line names them."""
-        return " ".join(self.names)
-
     @classmethod
     def one(cls, name: str) -> Asked:
         """One stack, by its name."""
-        return cls((name,), several=False)
+        return cls((name,), several=False, words=name)
 
 
 def asked_for(
@@ -55,12 +53,12 @@ def asked_for(
     Raises UsageError as chosen_stacks() does.
     """
     if affected and not names:
-        return Asked((), several=True)
+        return Asked((), several=True, words="--affected")
     several = everything or len(names) != 1 or bool(_PATTERN.search(names[0]))
     if not several:
         return Asked.one(names[0])
     found = chosen_stacks(project, names, console, everything=everything, from_rendered=from_rendered)
-    return Asked(tuple(found), several=True)
+    return Asked(tuple(found), several=True, words="--all" if everything else shlex.join(names))
 
 
 def refuse_several(options: RunOptions) -> None:

@@ -173,6 +173,7 @@ def test_a_unit_that_left_its_spec_is_not_pruned_while_another_stack_reads_it(tw
         (("--unit", "vpc"), {"network/vpc"}),
         (("--unit", "*/web"), {"team/app/web"}),
         (("--unit", "network/*"), {"network/vpc", "network/dns"}),
+        (("--unit", "a*"), {"team/app/api"}),
         (("--tag", "base"), {"network/vpc", "network/dns", "team/app/ids"}),
         (("--unit", "ids", "--with-upstream"), {"network/vpc", "team/app/ids"}),
         (
