@@ -78,6 +78,16 @@ def two(desk: Desk) -> Desk:
     return desk
 
 
+@pytest.fixture(scope="module")
+def standing(lasting_desk: Desk) -> Desk:
+    """The same stacks, which are never applied, for all tests that only look at them."""
+    lasting_desk.write(
+        {"modules/m/main.tf": MODULE, "stacks/network/stack.py": NETWORK, "stacks/team/app/stack.py": APP}
+    )
+    lasting_desk.commit()
+    return lasting_desk
+
+
 def planned(desk: Desk, *words: str) -> dict:
     done = desk.run("plan", *words, "--json")
     assert done.code == 0, done.err
@@ -109,8 +119,8 @@ def test_all_stacks_are_applied_in_one_order_and_recorded_in_one_commit(two: Des
         assert two.git("rev-parse", "HEAD")[:10] in line
 
 
-def test_values_that_a_preview_knows_go_from_stack_to_stack(two: Desk) -> None:
-    document = planned(two, "network", "team/app")
+def test_values_that_a_preview_knows_go_from_stack_to_stack(standing: Desk) -> None:
+    document = planned(standing, "network", "team/app")
     units = {f"{stack}/{name}": unit for stack, of in document["stacks"].items() for name, unit in of["units"].items()}
     assert {name: unit["basis"] for name, unit in units.items()} == {
         "network/vpc": "exact",
@@ -182,8 +192,8 @@ def test_a_unit_that_left_its_spec_is_not_pruned_while_another_stack_reads_it(tw
         ),
     ],
 )
-def test_names_and_tags_select_in_all_stacks_together(two: Desk, words: tuple[str, ...], units: set[str]) -> None:
-    document = planned(two, "--all", *words)
+def test_names_and_tags_select_in_all_stacks_together(standing: Desk, words: tuple[str, ...], units: set[str]) -> None:
+    document = planned(standing, "--all", *words)
     assert {f"{stack}/{name}" for stack, of in document["stacks"].items() for name in of["units"]} == units
 
 
@@ -199,8 +209,8 @@ def test_names_and_tags_select_in_all_stacks_together(two: Desk, words: tuple[st
         (("plan", "netwrok", "team/app"), 'did you mean "network"?'),
     ],
 )
-def test_what_cannot_be_meant_of_several_stacks_is_refused(two: Desk, words: tuple[str, ...], said: str) -> None:
-    done = two.run(*words)
+def test_what_cannot_be_meant_of_several_stacks_is_refused(standing: Desk, words: tuple[str, ...], said: str) -> None:
+    done = standing.run(*words)
     assert (done.code, done.out) == (64, "")
     assert said in done.err
 
@@ -241,16 +251,16 @@ def test_a_failure_in_one_stack_blocks_what_waits_for_it_in_others_and_nothing_e
     assert two.git("log", "-1", "--format=%s") == "apply 2 stacks: 2 created (1 failed, 1 blocked)"
 
 
-def test_one_graph_leads_from_stack_to_stack(two: Desk) -> None:
-    document = json.loads(two.run("graph", "--all", "--format", "json").out)
+def test_one_graph_leads_from_stack_to_stack(standing: Desk) -> None:
+    document = json.loads(standing.run("graph", "--all", "--format", "json").out)
     edges = {(edge["from"], edge["to"]) for edge in document["edges"]}
     assert ("network/vpc", "team/app/web") in edges
     assert {node["stack"] for node in document["nodes"]} == {"network", "team/app"}
-    alone = json.loads(two.run("graph", "team/app", "--format", "json").out)
+    alone = json.loads(standing.run("graph", "team/app", "--format", "json").out)
     assert {edge["from"] for edge in alone["edges"]} == {"team/app/web"}
-    assert "web  (modules/m)  ← network/vpc" in two.run("graph", "team/app").out
-    assert "n1 --> n5" in two.run("graph", "--all", "--format", "mermaid").out
-    assert '"network/vpc" -> "team/app/web";' in two.run("graph", "--all", "--format", "dot").out
+    assert "web  (modules/m)  ← network/vpc" in standing.run("graph", "team/app").out
+    assert "n1 --> n5" in standing.run("graph", "--all", "--format", "mermaid").out
+    assert '"network/vpc" -> "team/app/web";' in standing.run("graph", "--all", "--format", "dot").out
 
 
 def test_from_rendered_files_the_others_have_to_be_committed_too(two: Desk) -> None:

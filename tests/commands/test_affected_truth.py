@@ -19,7 +19,7 @@ from test_affected import FAR, FILES
 if TYPE_CHECKING:
     from conftest import Desk
 
-EDITS = int(os.environ.get("AFFECTED_EDITS", "12"))
+EDITS = int(os.environ.get("AFFECTED_EDITS", "6"))
 SEED = int(os.environ.get("AFFECTED_SEED", "1"))
 PINNED = """
     terraform {
