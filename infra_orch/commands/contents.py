@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -70,10 +71,15 @@ class Side:
 
     def locks(self, folder: StackFolder) -> dict[str, str]:
         """The dependency lock files of a stack's units."""
-        if not folder.rendered.is_dir():
+        try:
+            units = [entry.name for entry in os.scandir(folder.rendered)]
+        except (FileNotFoundError, NotADirectoryError):
             return {}
-        found = ((path, path / LOCK_FILE) for path in folder.rendered.iterdir())
-        return {path.name: lock.read_text(encoding="utf-8") for path, lock in found if lock.is_file()}
+        top = str(folder.rendered)
+        locks = {unit: f"{top}/{unit}/{LOCK_FILE}" for unit in units}
+        # Asked for each unit of the project, of which most have none.
+        found = {unit: lock for unit, lock in locks.items() if os.path.isfile(lock)}  # noqa: PTH113
+        return {unit: Path(lock).read_text(encoding="utf-8") for unit, lock in found.items()}
 
 
 def contents_beside(now: Side, then: Side, name: str) -> tuple[Content, Content] | None:

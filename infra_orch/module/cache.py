@@ -38,7 +38,7 @@ def keep(folder: Path | None, kind: str, content: bytes, value: Any) -> None:
         with contextlib.suppress(OSError):
             private_folder(folder)
             entry = json.dumps({"schema": SCHEMA, "value": value}, separators=(",", ":"))
-            write_atomically(folder / _name(kind, content), entry, mode=0o600)
+            write_atomically(folder / _name(kind, content), entry, mode=0o600, durable=False)
 
 
 def _name(kind: str, content: bytes) -> str:

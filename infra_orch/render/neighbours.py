@@ -10,8 +10,10 @@ from functools import cached_property
 from pathlib import Path
 
 from infra_orch.errors import Problem, SpecError, UserError, Where
-from infra_orch.project import Project
-from infra_orch.render.index import RenderedStack, read_index
+from infra_orch.module.cache import keep, recall
+from infra_orch.project import Project, StackFolder
+from infra_orch.render.index import digest, from_json
+from infra_orch.shape import misfit
 from infra_orch.spec.check import CheckedStack
 from infra_orch.spec.elsewhere import Elsewhere
 
@@ -33,6 +35,17 @@ def claim_of(checked: CheckedStack, backends: Mapping[str, str]) -> Claim:
     shown, stack = checked.folder.project.shown_where, checked.stack
     states = {unit: _state(text) for unit, text in backends.items()}
     return Claim(stack.name, shown(stack.where), shown(stack.backend.where), states)
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    """What a stack claims as it lies rendered: its name, and the states of its units."""
+
+    name: str
+    states: Mapping[str, str]
+
+
+_KEPT = {"name": str, "states": {str: str}}
 
 
 class Neighbours:
@@ -63,31 +76,54 @@ class Neighbours:
                     yield Problem(message, claim.backend, "put {stack} into the backend's key, prefix or path")
 
     @cached_property
-    def _stacks(self) -> list[RenderedStack]:
-        found = []
+    def _stacks(self) -> dict[Path, _Rendered]:
+        """The stacks by their folders."""
+        found: dict[Path, _Rendered] = {}
         for folder in self._project.stack_folders():
             if folder.index.is_file():
-                with contextlib.suppress(UserError):
-                    found.append(read_index(folder))
+                with contextlib.suppress(UserError, OSError):
+                    found[folder.path] = _read(folder, self._project.cache / "neighbours")
         return found
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[Path]]:
         found: dict[str, list[Path]] = {}
-        for stack in self._stacks:
-            found.setdefault(stack.name, []).append(stack.folder.path)
+        for path, stack in self._stacks.items():
+            found.setdefault(stack.name, []).append(path)
         return found
 
     @cached_property
     def _by_state(self) -> Mapping[str, list[tuple[Path, str]]]:
         """Stack folders and units by what their backend.tf says."""
         found: dict[str, list[tuple[Path, str]]] = {}
-        for stack in self._stacks:
-            for unit in stack.units:
-                with contextlib.suppress(OSError, UnicodeDecodeError):
-                    text = (stack.folder.rendered / unit / "backend.tf").read_text(encoding="utf-8")
-                    found.setdefault(_state(text), []).append((stack.folder.path, unit))
+        for path, stack in self._stacks.items():
+            for unit, state in stack.states.items():
+                found.setdefault(state, []).append((path, unit))
         return found
+
+
+def _read(folder: StackFolder, cache: Path) -> _Rendered:
+    """What a rendered stack claims, kept by its index, which has the digest of each backend.tf.
+
+    Raises UserError for what is no index, OSError where it cannot be read.
+    """
+    text = folder.index.read_bytes()
+    kept = recall(cache, "neighbour", text)
+    if not misfit(kept, _KEPT):
+        return _Rendered(kept["name"], kept["states"])
+    stack = from_json(text.decode(errors="replace"), folder)
+    states, as_rendered = {}, True
+    for unit in stack.units.values():
+        try:
+            backend = (folder.rendered / unit.name / "backend.tf").read_bytes()
+        except OSError:
+            as_rendered = False
+            continue
+        as_rendered &= digest(backend) == unit.files.get("backend.tf")
+        states[unit.name] = _state(backend.decode(errors="replace"))
+    if as_rendered:
+        keep(cache, "neighbour", text, {"name": stack.name, "states": states})
+    return _Rendered(stack.name, states)
 
 
 def _state(text: str) -> str:
