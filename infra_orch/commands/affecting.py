@@ -117,6 +117,12 @@ def affected_stacks(project: Project, stacks: Sequence[str], change: Change, con
     return list(found.reasons)
 
 
+def refuse_chosen(wanted: Wanted) -> None:
+    """Refuse that units are chosen by hand, too. Raises UsageError."""
+    if not wanted.everything:
+        raise UsageError("--affected chooses the units, and so do --unit and --tag", hint="give one of the two")
+
+
 def tell_deleted(found: Affected, project: Project, base: str, console: Console, *, prunes: bool) -> None:
     """Say which units and stacks a change deletes, and what destroys what still exists of them."""
     stacks = sorted({stack for stack, _ in found.deleted if stack not in found.now})
@@ -137,8 +143,7 @@ def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console
 
     Raises UsageError where something else was asked for, too, and as affected_units() does.
     """
-    if not wanted.everything:
-        raise UsageError("--affected chooses the units, and so do --unit and --tag", hint="give one of the two")
+    refuse_chosen(wanted)
     stack = project.stack(stack).name
     found = affected_units(project, [stack], change, console)
     tell_deleted(found, project, change.base, console, prunes=prunes)

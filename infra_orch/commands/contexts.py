@@ -136,16 +136,16 @@ def others_of(
     What they leave behind goes with *stack*.
     """
     found = {}
+    # As deep as a work folder, so that relative paths hold; of this run alone, since others may read there, too.
+    realm = f"read-{request.run_id}"
+    stack.callback(shutil.rmtree, request.project.scratch / realm, ignore_errors=True)
     for name, rendered in request.part.opened.others.items():
         folder = rendered.folder
-        # As deep as a work folder, so that relative paths hold; of this run alone, since others may read there, too.
-        work = private_folder(folder.work(f"read-{request.run_id}"))
-        stack.callback(shutil.rmtree, request.project.scratch / f"read-{request.run_id}", ignore_errors=True)
         found[name] = replace(
             context,
             stack=rendered,
             wallet=wallet_for(Opened(rendered, {}, {}), request.run_id, request.options, context.redactor, supervisor),
-            work=work,
+            work=private_folder(folder.work(realm)),
             run_folder=private_folder(request.run_folder / "elsewhere" / name.replace("/", "~")),
             sandbox=sandbox_of(folder, context.sandbox.url) if context.sandbox else None,
             keep_lock_files=False,

@@ -83,10 +83,10 @@ def open_stacks(
     that they call.
     """
     if from_rendered:
-        committed = {name: committed_render(guarded(project).stack(name)) for name in names}
+        read = functools.cache(committed_render)  # of stacks that others refer to, each file is looked at once
+        committed = {name: read(guarded(project).stack(name)) for name in names}
         for rendered in committed.values():
             check_rendered(rendered)
-        read = functools.cache(committed_render)  # of stacks that many refer to, each file is looked at once
         return {name: opened_as_rendered(rendered, read) for name, rendered in committed.items()}
     declared: dict[str, tuple[Stack, Rendering]] = {}
     problems: list[Problem] = []

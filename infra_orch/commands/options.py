@@ -7,6 +7,7 @@ from pathlib import Path
 
 from infra_orch.commands.affecting import Change
 from infra_orch.commands.wanted import Wanted
+from infra_orch.project import Project
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,7 @@ class RunOptions:
     timings: bool = False
     changed_only: bool = False
     change: Change | None = None
+
+    def prunes(self, project: Project) -> bool:
+        """Whether units that left the spec are destroyed: as the flag says, or the project's settings."""
+        return self.prune or project.settings.prune

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from infra_orch.commands.affecting import affected_units, narrow, tell_deleted
+from infra_orch.commands.affecting import affected_units, narrow, refuse_chosen, tell_deleted
 from infra_orch.commands.opening import Opened, open_stack, open_stacks
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.selecting import chosen_names, wanted_of_each
 from infra_orch.commands.stacks import Asked, refuse_several
 from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
-from infra_orch.errors import UsageError
 from infra_orch.project import Project
 from infra_orch.render.index import RenderedUnit
 
@@ -44,7 +43,7 @@ def open_parts(project: Project, asked: Asked, options: RunOptions, console: Con
     if asked.several:
         refuse_several(options)
     elif options.change:
-        prunes = options.prune or project.settings.prune
+        prunes = options.prunes(project)
         wanted_there = narrow(project, asked.only, options.wanted, options.change, console, prunes=prunes)
         options = replace(options, wanted=wanted_there)
         if options.wanted.nothing and not console.json:
@@ -61,10 +60,9 @@ def open_parts(project: Project, asked: Asked, options: RunOptions, console: Con
 def _affected(project: Project, asked: Asked, options: RunOptions, console: Console) -> Mapping[str, Wanted | None]:
     """The stacks in which the change affects something, and which units in each; None: all that is wanted of it."""
     assert options.change
-    if not options.wanted.everything:
-        raise UsageError("--affected chooses the units, and so do --unit and --tag", hint="give one of the two")
+    refuse_chosen(options.wanted)
     found = affected_units(project, asked.names or None, options.change, console)
-    prunes = options.prune or project.settings.prune
+    prunes = options.prunes(project)
     tell_deleted(found, project, options.change.base, console, prunes=prunes)
     if not found.reasons and not (found.deleted and prunes):
         console.note(f"nothing is affected by what changed since {options.change.base}")

@@ -123,7 +123,7 @@ def _choose(part: Part, run: Session, console: Console, *, kind: str) -> Chosen:
     records, project = run.records, opened.folder.project
     left_over = names_left_over(records, opened.rendered)
     whole = options.wanted.everything
-    prune = options.prune or project.settings.prune
+    prune = options.prunes(project)
     going = [name for name in left_over if whole or name in options.wanted.gone]
     gone = bring_back(going, opened.folder, run.repository) if prune or kind == "destroy" else []
     selection = select(opened, options.wanted, kind, pace_of(run, options, records), left_over=gone)
@@ -148,7 +148,7 @@ def _tell_left_over(one: Chosen, console: Console) -> None:
     options, project = one.part.options, one.part.opened.folder.project
     if one.left_over:
         still = "still exists; --prune destroys it" if len(one.left_over) == 1 else "still exist; --prune destroys them"
-        prune = options.prune or project.settings.prune
+        prune = options.prunes(project)
         when = " in a run of the whole stack" if prune and not options.wanted.everything else ""
         names = ", ".join(one.left_over)
         console.note(f"{console.err_style('left over:', 'yellow')} {names} left the spec and {still}{when}")
