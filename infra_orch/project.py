@@ -48,6 +48,13 @@ def is_stack_name(name: str) -> bool:
     return all(_FOLDER.fullmatch(part) for part in name.split("/"))
 
 
+def is_spec(path: str) -> bool:
+    """Whether a file at *path*, relative to the project, declares a stack, whatever else lies beside it."""
+    parts = path.split("/")
+    at_stacks = parts[0] == "stacks" and parts[-1] == "stack.py" and len(parts) > 2
+    return at_stacks and is_stack_name("/".join(parts[1:-1])) and _OURS.isdisjoint(parts)
+
+
 @dataclass(frozen=True)
 class Project:
     """A folder that holds `stacks/` and usually `modules/`; paths are absolute.

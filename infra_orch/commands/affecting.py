@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -18,7 +18,7 @@ from infra_orch.errors import UsageError, UserError
 from infra_orch.fingerprint.affected import Affected, Content, affected
 from infra_orch.git.export import export
 from infra_orch.git.repository import Repository, find_repository
-from infra_orch.project import Project
+from infra_orch.project import Project, is_spec
 
 _MADE = re.compile(r"(?:.+/)?stacks/.+/(?:rendered/(?:stack\.json|[^/]+/[^/]+\.tf)|record/(?:runs/)?[^/]+\.json)")
 """What is made of specs and runs, and so tells nothing of what has changed."""
@@ -196,17 +196,23 @@ def _at(project: Project, repository: Repository, ref: str, stacks: frozenset[st
     with tempfile.TemporaryDirectory(prefix="infra-orch-") as folder:
         copy = Path(folder).resolve() / "copy"
         copy.mkdir()
-        export(repository, commit, copy, lambda path: not _MADE.fullmatch(path))
-        root = copy / project.root.relative_to(repository.root)
+        place = project.root.relative_to(repository.root)
+        prefix, root = "" if place == Path() else f"{place.as_posix()}/", copy / place
+        aside = export(repository, commit, copy, lambda path: not _MADE.fullmatch(path), _is_spec(prefix))
         (root / "stacks").mkdir(parents=True, exist_ok=True)
         here = Path.cwd().resolve()
         cwd = copy / here.relative_to(repository.root) if here.is_relative_to(repository.root) else root
         there = replace(project, root=root, caches=project.cache)
-        side = Side(there, copy, cwd if cwd.is_dir() else root, stacks)
+        side = Side(there, copy, cwd if cwd.is_dir() else root, stacks, aside)
         try:
             yield side
         finally:
             side.specs.close()
+
+
+def _is_spec(project: str) -> Callable[[str], bool]:
+    """Whether a file of the repository is a spec, where the project's begin with the path *project*."""
+    return lambda path: path.startswith(project) and is_spec(path[len(project) :])
 
 
 def _how_to_get(repository: Repository, ref: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from infra_orch.errors import UserError
 from infra_orch.fingerprint.affected import Content
 from infra_orch.fingerprint.fingerprint import Fingerprint, Given, fingerprint_from
 from infra_orch.fingerprint.sources import ModuleSources, Sources, merged
+from infra_orch.git.export import Aside
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.project import Project, StackFolder
 from infra_orch.render.index import RenderedUnit
@@ -22,20 +23,22 @@ from infra_orch.render.kept import Entry
 @dataclass(frozen=True)
 class Side:
     """One state of a *project*: of the *stacks* in it (None: of all; one that is not there is passed over), evaluated
-    from the folder *cwd*; *within* is its repository.
+    from the folder *cwd*; *within* is its repository. *aside* are those of its files that are not written yet.
     """
 
     project: Project
     within: Path
     cwd: Path
     stacks: frozenset[str] | None
+    aside: Aside = field(default_factory=Aside)
 
     @cached_property
     def specs(self) -> Specs:
         """Its stacks."""
-        there = [folder.name for folder in self.project.stack_folders() if folder.spec.is_file()]
-        names = there if self.stacks is None else [name for name in there if name in self.stacks]
-        return Specs(self.project, names, apart=True, cwd=self.cwd)
+        aside = {path.parent.relative_to(self.project.stacks).as_posix() for path in self.aside.contents}
+        found = {folder.name for folder in self.project.stack_folders() if folder.spec.is_file()} | aside
+        names = sorted(found if self.stacks is None else found & self.stacks)
+        return Specs(self.project, names, self.aside, apart=True, cwd=self.cwd)
 
     @cached_property
     def sources(self) -> Sources:

@@ -11,9 +11,11 @@ from typing import Any, TextIO, cast
 
 from infra_orch.fingerprint.fingerprint import said_in
 from infra_orch.fingerprint.sources import Sources
+from infra_orch.git.export import Aside
 from infra_orch.module.facts import Declared
 from infra_orch.project import Project, StackFolder
 from infra_orch.render.kept import Entry, Kept, pack
+from infra_orch.render.store import Store
 from infra_orch.render.write import Rendering, render_alone
 from infra_orch.spec.check import CheckedStack, CheckedUnit, check_stack
 from infra_orch.spec.elsewhere import Elsewhere
@@ -24,17 +26,21 @@ _ADDRESS_IN_MEMORY = b" at 0x"
 
 
 class Evaluator:
-    """Evaluates stacks of a project in this process, and knows which are kept; it is for one command."""
+    """Evaluates stacks of a project in this process, and knows which are kept; it is for one command.
 
-    def __init__(self, project: Project) -> None:
+    *aside* are files of the project that are written before anything is evaluated.
+    """
+
+    def __init__(self, project: Project, aside: Aside | None = None) -> None:
         self._project = project
         self._elsewhere = Elsewhere(project)
-        self._view = View(project, self._elsewhere.folders)
+        self._aside = aside or Aside()
+        self._view = View(project, self._elsewhere.folders, self._aside.contents)
         self._known: dict[Path, tuple[bytes, tuple[str, ...] | None]] = {}
         self._sources = Sources(project, fixed=True)
         self._sound = True
         """Whether nothing has run here that may have changed what the next spec sees: Python's modules, or ours."""
-        self.kept = Kept(project.cache / "stacks")
+        self.kept = Kept(Store(project.cache))
 
     def key(self, folder: StackFolder) -> str | None:
         """The name of the entry that holds what the stack in *folder* is; None where there is none."""
@@ -45,6 +51,7 @@ class Evaluator:
 
         Raises SpecError with everything that is wrong with it.
         """
+        self._aside.write()
         source, known = self._read(folder)
         before = {name: self._view.value(folder, name) for name in known or ()}
         self._sound = self._sound and known is not None
@@ -73,11 +80,15 @@ class Evaluator:
         """Whether evaluating the stack in *folder* leaves everything here as it is."""
         return self._read(folder)[1] is not None
 
+    def close(self) -> None:
+        """Write what is kept."""
+        self.kept.store.close()
+
     def _read(self, folder: StackFolder) -> tuple[bytes, tuple[str, ...] | None]:
         """The stack file, and the premises of evaluating it, if these can be told."""
         if folder.path not in self._known:
             try:
-                source = folder.spec.read_bytes()
+                source = self._view.read(folder.spec)
                 self._known[folder.path] = source, read_premises(folder, source, self._view)
             except OSError:  # evaluating it says what is wrong
                 self._known[folder.path] = b"", None

@@ -32,29 +32,30 @@ def main(arguments: Sequence[str]) -> None:
     # What the settings decide is about runs, and none of it about what a stack is made of.
     project = Project(Path(asked["root"]), Settings(), Path(asked["caches"]))
     evaluator = Evaluator(project)
+    keeps = evaluator.kept.store.save()
     with path.with_name(LOG).open("w", encoding="utf-8") as log:
         # Those first that leave everything as it is: what comes after others is not kept.
         names = sorted(asked["stacks"], key=lambda name: not evaluator.only_computes(_folder(project, name)))
         for number, name in enumerate(names):
             _note(log, {"begun": name})
             began = os.fstat(2).st_size
-            found = _answer(evaluator, project, name, path.with_name(f"{number}.stack"))
+            found = _answer(evaluator, project, name, path.with_name(f"{number}.stack"), keeps=keeps)
             _note(log, {"done": name, "said": _said_since(began, path.with_name("err")), **found})
-    evaluator.kept.tidy()
+    evaluator.close()
 
 
 def _folder(project: Project, name: str) -> StackFolder:
     return StackFolder(project, project.stacks / name)
 
 
-def _answer(evaluator: Evaluator, project: Project, name: str, place: Path) -> dict[str, Any]:
+def _answer(evaluator: Evaluator, project: Project, name: str, place: Path, *, keeps: bool) -> dict[str, Any]:
     try:
         entry, key = evaluator.evaluate(project.stack(name))
     except SpecError as error:
         return {"problems": [asdict(problem) for problem in error.problems]}
     except (UserError, OSError, ValueError) as error:
         return {"failed": str(error)}  # who asked does it again, and fails in its own process
-    if key:
+    if key and keeps:
         return {"key": key}
     place.write_bytes(entry.data)
     return {"file": str(place)}

@@ -17,6 +17,7 @@ from typing import Any
 from infra_orch.commands.evaluating import Evaluator
 from infra_orch.commands.evaluator import LOG
 from infra_orch.errors import Problem, SpecError, UserError, Where
+from infra_orch.git.export import Aside
 from infra_orch.process import Program, Supervisor
 from infra_orch.project import Project, StackFolder
 from infra_orch.render.index import RenderedStack
@@ -47,11 +48,12 @@ class Specs:
     """The stacks *names* of a project, looked at when the first is asked for.
 
     *apart*: nothing is evaluated in this process, and what the specs print is kept back. *cwd* is where they are
-    evaluated then, *most* how many at once.
+    evaluated then, *most* how many at once. *aside* are files that are written before that.
     """
 
     project: Project
     names: Sequence[str]
+    aside: Aside = field(default_factory=Aside)
     apart: bool = False
     cwd: Path = field(default_factory=Path.cwd)
     most: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -66,12 +68,13 @@ class Specs:
 
     def __post_init__(self) -> None:
         self.neighbours = Neighbours(self.project)
-        self._evaluator = Evaluator(self.project)
+        self._evaluator = Evaluator(self.project, self.aside)
 
     def folder(self, name: str) -> StackFolder:
         """The folder of a stack. Raises UsageError as Project.stack() does."""
         if name not in self._folders:
-            self._folders[name] = self.project.stack(name)
+            known = StackFolder(self.project, self.project.stacks / name)
+            self._folders[name] = known if known.spec in self.aside.contents else self.project.stack(name)
         return self._folders[name]
 
     def keys(self) -> Mapping[str, str]:
@@ -129,6 +132,7 @@ class Specs:
         if not self.apart and (len(missing) < _WORTH or self.most < 2):
             self._done = self._evaluated_early(missing)
         elif missing:
+            self.aside.write()
             self._place = tempfile.TemporaryDirectory(prefix="infra-orch-")
             crew = _Crew(self.project, Path(self._place.name).resolve(), self.cwd)
             self._done |= crew.evaluate(missing, min(self.most, -(-len(missing) // (_WORTH // 2))))
@@ -146,7 +150,8 @@ class Specs:
         return found
 
     def close(self) -> None:
-        """Remove what processes have left."""
+        """Write what is kept, and remove what processes have left."""
+        self._evaluator.close()
         if self._place:
             self._place.cleanup()
 

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,10 +151,13 @@ class Repository:
         """
         return [(path, blob) for path, mode, blob in self.list_entries(ref, folder) if mode.startswith("100")]
 
-    def list_entries(self, ref: str, folder: str) -> list[tuple[str, str, str]]:
-        """Return (path, mode, object id) of everything below *folder* ("": the root) in *ref*'s tree, sorted by git.
+    def list_entries(
+        self, ref: str, folder: str, wanted: Callable[[str], bool] = lambda _: True
+    ) -> list[tuple[str, str, str]]:
+        """Return (path, mode, object id) of all below *folder* ("": the root) in *ref*'s tree, sorted by git.
 
-        The mode of a link is 120000, that of a submodule 160000. Otherwise as list_tree().
+        Only of paths that are *wanted*. The mode of a link is 120000, that of a submodule 160000. Otherwise as
+        list_tree().
         """
         commit = self.resolve(ref)
         if commit is None:
@@ -166,8 +169,9 @@ class Repository:
             )
         below = ("--", folder) if folder.strip("/.") else ()
         out = self.git("ls-tree", "-r", "-z", "--full-tree", commit, *below)
-        split = [entry.split("\t", 1) for entry in _fields(out)]
-        return [(path, meta.split(" ")[0], meta.split(" ")[2]) for meta, path in split]
+        split = (entry.partition("\t") for entry in os.fsdecode(out).split("\0") if entry)
+        found = ((path, meta.split(" ")) for meta, _, path in split if wanted(path))
+        return [(path, mode, blob) for path, (mode, _, blob) in found]
 
     def read_blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Return the content of each blob in *ids*, by id, in one pass. Raises UserError where one is missing."""

@@ -1,10 +1,10 @@
 """Rendered stacks, kept by all that they were made from, so that nothing is evaluated twice.
 
-An entry is found in two steps. `<first>.json`, named by the text of a stack file, lists the premises on which its
-evaluation depended: several lists, where the same text imported other files at other times. `<second>.stack`, named by
-such a list and what the premises are now, holds what came of it. So no entry is ever out of date, and one that is not
-found costs no more than an evaluation. All names depend on this program's own code and on what runs it: what another
-version has written is never looked at.
+An entry is found in two steps. What is named by the text of a stack file lists the premises on which its evaluation
+depended: several lists, where the same text imported other files at other times. What is named by such a list and what
+the premises are now holds what came of it. So no entry is ever out of date, and one that is not found costs no more
+than an evaluation. All names depend on this program's own code and on what runs it: what another version has written is
+never looked at.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,10 +23,10 @@ from typing import Any
 
 import infra_orch
 from infra_orch.errors import Where
-from infra_orch.files import private_folder, write_atomically
 from infra_orch.project import StackFolder
 from infra_orch.render.index import RenderedStack, from_document, to_document
-from infra_orch.render.neighbours import Claim
+from infra_orch.render.neighbours import Claim, foresee
+from infra_orch.render.store import Store
 from infra_orch.render.write import Rendering
 from infra_orch.spec.premises import View
 
@@ -35,7 +34,6 @@ SCHEMA = 1
 """To be raised with every change of what an entry holds."""
 _MADE_BY = ("graph", "module", "spec", "render", "fingerprint", "commands")
 _LISTS = 8
-_MOST_FILES = 20_000
 
 
 class DamagedError(ValueError):
@@ -99,60 +97,48 @@ def _claim_json(claim: Claim) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Kept:
-    """The entries of a project, in a *folder* of its cache. Safe to be used by several processes at once."""
+    """The entries of a project, in a *store*. Safe to be used by several processes at once."""
 
-    folder: Path
+    store: Store
 
     def key(self, stack: StackFolder, view: View) -> str | None:
         """Return the name of the entry that holds what *stack* is, as *view* has the project; None: there is none."""
         with contextlib.suppress(OSError):
-            first = _first(stack, stack.spec.read_bytes())
+            first = _first(stack, view.read(stack.spec))
             for premises in self._lists(first) if first else ():
                 key = _second(first, {name: view.value(stack, name) for name in premises})
-                if key and os.path.exists(self.folder / f"{key}.stack"):  # noqa: PTH110 - asked for each stack
+                if key and self.store.has(key):
                     return key
         return None
 
     def read(self, key: str) -> Entry | None:
         """Return an entry, or None where it is not there (any more), or damaged."""
-        try:
-            return Entry((self.folder / f"{key}.stack").read_bytes())
-        except (OSError, DamagedError):
-            return None
+        data = self.store.read(key)
+        with contextlib.suppress(DamagedError):
+            return None if data is None else Entry(data)
+        return None
 
     def keep(self, stack: StackFolder, source: bytes, premises: Mapping[str, str | None], entry: Entry) -> str | None:
         """Keep *entry*, which came of the stack file *source* and its *premises*. Returns its name.
 
-        None where it cannot be kept: some premise is not known, or the folder cannot be written.
+        None where some premise is not known. With it is kept what the stack claims as it lies rendered.
         """
         first = _first(stack, source)
         key = _second(first, premises)
         if not first or not key:
             return None
-        try:
-            private_folder(self.folder)
-            write_atomically(self.folder / f"{key}.stack", entry.data, mode=0o600, durable=False)
-            known = self._lists(first)
-            lists = [list(premises), *(one for one in known if one != list(premises))][:_LISTS]
-            if lists != known:
-                text = json.dumps({"schema": SCHEMA, "lists": lists}, separators=(",", ":"))
-                write_atomically(self.folder / f"{first}.json", text, mode=0o600, durable=False)
-        except OSError:
-            return None
+        self.store.keep(key, entry.data)
+        known = self._lists(first)
+        lists = [list(premises), *(one for one in known if one != list(premises))][:_LISTS]
+        if lists != known:
+            self.store.keep(first, json.dumps({"schema": SCHEMA, "lists": lists}, separators=(",", ":")).encode())
+        foresee(entry.stack(stack), entry.claim, self.store)
         return key
-
-    def tidy(self) -> None:
-        """Remove the older half of what is kept where it has become too much."""
-        with contextlib.suppress(OSError):
-            files = list(os.scandir(self.folder))
-            if len(files) > _MOST_FILES:
-                for file in sorted(files, key=lambda file: file.stat().st_mtime)[: len(files) // 2]:
-                    Path(file).unlink(missing_ok=True)
 
     def _lists(self, first: str | None) -> list[list[str]]:
         try:
-            value = json.loads((self.folder / f"{first}.json").read_bytes())
-        except (OSError, ValueError, RecursionError):
+            value = json.loads(self.store.read(first) or "null") if first else None
+        except (ValueError, RecursionError):
             return []
         lists = value.get("lists") if isinstance(value, dict) and value.get("schema") == SCHEMA else None
         fine = isinstance(lists, list) and all(isinstance(one, list) and all(map(_is_text, one)) for one in lists)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from infra_orch.errors import Problem, SpecError, UserError, Where
-from infra_orch.module.cache import keep, recall
 from infra_orch.project import Project, StackFolder
-from infra_orch.render.index import digest, from_json
+from infra_orch.render.index import RenderedStack, digest, from_json
+from infra_orch.render.store import Store
 from infra_orch.shape import misfit
 from infra_orch.spec.check import CheckedStack
 from infra_orch.spec.elsewhere import Elsewhere
@@ -79,10 +80,10 @@ class Neighbours:
     def _stacks(self) -> dict[Path, _Rendered]:
         """The stacks by their folders."""
         found: dict[Path, _Rendered] = {}
-        for folder in self._project.stack_folders():
-            if folder.index.is_file():
+        with contextlib.closing(Store(self._project.cache)) as store:
+            for folder in self._project.stack_folders():
                 with contextlib.suppress(UserError, OSError):
-                    found[folder.path] = _read(folder, self._project.cache / "neighbours")
+                    found[folder.path] = _read(folder, store)
         return found
 
     @cached_property
@@ -102,15 +103,29 @@ class Neighbours:
         return found
 
 
-def _read(folder: StackFolder, cache: Path) -> _Rendered:
+def foresee(stack: RenderedStack, claim: Claim, store: Store) -> None:
+    """Keep what *stack* claims as it lies rendered, where its backends there are those that it has now, as they are in
+    *claim*: nobody has to read them then.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        text = stack.folder.index.read_bytes()
+        index = json.loads(text)
+        there = {name: unit["files"]["backend.tf"] for name, unit in index["units"].items()}
+        here = {name: unit.files.get("backend.tf") for name, unit in stack.units.items()}
+        if index["stack"] == stack.name and there.items() <= here.items():
+            _keep(store, text, _Rendered(stack.name, {name: claim.states[name] for name in there}))
+
+
+def _read(folder: StackFolder, store: Store) -> _Rendered:
     """What a rendered stack claims, kept by its index, which has the digest of each backend.tf.
 
     Raises UserError for what is no index, OSError where it cannot be read.
     """
     text = folder.index.read_bytes()
-    kept = recall(cache, "neighbour", text)
-    if not misfit(kept, _KEPT):
-        return _Rendered(kept["name"], kept["states"])
+    with contextlib.suppress(ValueError, RecursionError):
+        kept = json.loads(store.read(_key(text)) or "null")
+        if not misfit(kept, _KEPT):
+            return _Rendered(kept["name"], kept["states"])
     stack = from_json(text.decode(errors="replace"), folder)
     states, as_rendered = {}, True
     for unit in stack.units.values():
@@ -121,9 +136,18 @@ def _read(folder: StackFolder, cache: Path) -> _Rendered:
             continue
         as_rendered &= digest(backend) == unit.files.get("backend.tf")
         states[unit.name] = _state(backend.decode(errors="replace"))
+    found = _Rendered(stack.name, states)
     if as_rendered:
-        keep(cache, "neighbour", text, {"name": stack.name, "states": states})
-    return _Rendered(stack.name, states)
+        _keep(store, text, found)
+    return found
+
+
+def _keep(store: Store, index: bytes, rendered: _Rendered) -> None:
+    store.keep(_key(index), json.dumps({"name": rendered.name, "states": dict(rendered.states)}).encode())
+
+
+def _key(index: bytes) -> str:
+    return "claim-1 " + hashlib.sha256(index).hexdigest()
 
 
 def _state(text: str) -> str:

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from infra_orch.errors import SpecError
 from infra_orch.project import Project, StackFolder
@@ -41,10 +42,12 @@ class _Found:
 
 @dataclass
 class _Listing:
-    """The names in a folder, when it had the *stamp*, and whether one *shadows* a module of Python's own, if known."""
+    """The names in a folder, when it had the *stamp* (None: it is not there), and whether one *shadows* a module of
+    Python's own, if known.
+    """
 
     names: frozenset[str]
-    stamp: tuple[int, ...]
+    stamp: tuple[int, ...] | None
     shadows: bool | None = None
 
 
@@ -53,11 +56,21 @@ class _OddError(Exception):
 
 
 class View:
-    """The files of a project as they are now; each is looked at once, and what changes meanwhile is not seen."""
+    """The files of a project as they are now; each is looked at once, and what changes meanwhile is not seen.
 
-    def __init__(self, project: Project, folders: ModuleFolders) -> None:
+    *aside* are files that are not on the disk yet. They are no part of a module.
+    """
+
+    def __init__(
+        self, project: Project, folders: ModuleFolders, aside: Mapping[Path, bytes] = MappingProxyType({})
+    ) -> None:
         self._project = project
         self._folders = folders
+        self._aside = aside
+        self._aside_in: dict[Path, set[str]] = {}
+        for path in aside:
+            for place in (path, *path.parents[: -len(project.root.parents) - 1]):
+                self._aside_in.setdefault(place.parent, set()).add(place.name)
         self._before: Mapping[Path, _Listing] = {}
         self._listings: dict[Path, _Listing] = {}
         self._digests: dict[Path, str] = {}
@@ -65,7 +78,7 @@ class View:
 
     def again(self) -> View:
         """A later view: of all files anew, and of the folders of which the system says that they have changed."""
-        view = View(self._project, self._folders)
+        view = View(self._project, self._folders, self._aside)
         view._before, view._shared = self._listings, dict(self._shared)
         return view
 
@@ -92,6 +105,10 @@ class View:
             return None if any(self._shadowed(place) for place in _places(folder)) else ""
         return self._templates(folder) if kind == "templates" else None
 
+    def read(self, path: Path) -> bytes:
+        """Return the content of a file. Raises OSError where it cannot be read."""
+        return self._aside[path] if path in self._aside else path.read_bytes()
+
     def find(self, folder: StackFolder, dotted: str) -> _Found | None:
         """What `import dotted` leads to in the spec of *folder*; None: nothing of the user's.
 
@@ -114,7 +131,7 @@ class View:
         for place in places:
             names = self._listed(place)
             files = [word + suffix for suffix in _SUFFIXES if word + suffix in names]
-            if word in names and (place / word).is_dir():
+            if word in names and (place / word in self._aside_in or (place / word).is_dir()):
                 inner = self._listed(place / word)
                 starts = ["__init__" + suffix for suffix in _SUFFIXES if "__init__" + suffix in inner]
                 if starts not in ([], ["__init__.py"]):
@@ -203,13 +220,14 @@ class View:
             before = self._before.get(place)
             if before and before.stamp == stamp:
                 return before
-            return _Listing(frozenset(os.listdir(place)), stamp)  # noqa: PTH208 - names are all that is wanted
+            names = os.listdir(place)  # noqa: PTH208 - names are all that is wanted
         except OSError:
-            return _Listing(frozenset(), ())
+            names, stamp = [], None
+        return _Listing(frozenset(self._aside_in.get(place, ())).union(names), stamp)
 
     def _digest(self, path: Path) -> str:
         if path not in self._digests:
-            self._digests[path] = _hash(path.read_bytes())
+            self._digests[path] = _hash(self.read(path))
         return self._digests[path]
 
 
@@ -235,7 +253,7 @@ def read_premises(folder: StackFolder, source: bytes, view: View) -> tuple[str, 
                 names[f"import {dotted}"] = None
                 if found and found.file:
                     parts = tuple(dotted.split("."))
-                    waiting.append((found.file.read_bytes(), parts if found.below else parts[:-1]))
+                    waiting.append((view.read(found.file), parts if found.below else parts[:-1]))
     except (OSError, _OddError):
         return None
     return (*_FIXED, *names)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from infra_orch.git.export import Aside
+
 if TYPE_CHECKING:
     from conftest import Desk
 
@@ -190,6 +192,22 @@ def test_what_a_spec_reads_or_imports_is_that_of_its_own_side(committed: Desk) -
     committed.git("checkout", "-q", ".")
     committed.write({"config/it.json": '{"v": "2"}'})
     assert affected(committed) == "r"
+
+
+def test_the_specs_of_the_base_are_written_only_where_they_are_evaluated(
+    committed: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed.write({"stacks/prod/stack.py": PROD.replace('"text": "c"', '"text": "C"')})
+    question = ("graph", "--affected", "--base", "HEAD", "--why")
+    first = committed.run(*question)
+    assert first.err == "prod/c: rendered main.tf changed\n"
+    with monkeypatch.context() as patch:
+        patch.setattr(Aside, "write", None)
+        assert committed.run(*question) == first
+    # A spec that looks at another one finds it there.
+    committed.write({"stacks/dev/stack.py": DEV + "\n    open('stacks/prod/stack.py').close()\n"})
+    committed.commit()
+    assert committed.run("graph", "--affected", "--base", "HEAD").out == ""
 
 
 def test_links_are_followed_on_both_sides(committed: Desk) -> None:

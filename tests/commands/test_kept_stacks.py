@@ -4,11 +4,13 @@ is given with the cache deleted.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -71,14 +73,32 @@ def two(desk: Desk) -> Desk:
     return desk
 
 
+def cache(desk: Desk) -> Path:
+    return desk.root / ".infra-orch/cache/kept.sqlite"
+
+
+def rows(desk: Desk) -> dict[str, bytes]:
+    with contextlib.closing(sqlite3.connect(cache(desk))) as database:
+        return dict(database.execute("SELECT name, value FROM kept1"))
+
+
 def entries(desk: Desk) -> set[str]:
-    return {path.name for path in (desk.root / ".infra-orch/cache/stacks").glob("*.stack")}
+    """The names of what holds a stack; what lists premises, or claims, is JSON."""
+    return {name for name, value in rows(desk).items() if not value.startswith(b"{")} if cache(desk).exists() else set()
+
+
+def replace_rows(desk: Desk, change: Callable[[str, bytes], bytes]) -> None:
+    changed = [(change(name, value), name) for name, value in rows(desk).items()]
+    with contextlib.closing(sqlite3.connect(cache(desk))) as database:
+        database.executemany("UPDATE kept1 SET value = ? WHERE name = ?", changed)
+        database.commit()
 
 
 def kept_of(desk: Desk, stack: str = "prod") -> str | None:
     """The entry that is found for a stack as it is now."""
     project = find_project(desk.root)
-    return Evaluator(project).key(project.stack(stack))
+    with contextlib.closing(Evaluator(project)) as evaluator:
+        return evaluator.key(project.stack(stack))
 
 
 def answers(desk: Desk) -> list[tuple[int, str, str]]:
@@ -201,11 +221,12 @@ def test_what_is_said_of_remote_modules_is_what_their_rendered_files_say(
         """
     desk.write({"modules/inner/main.tf": MODULE, "stacks/far/stack.py": spec})
     project = find_project(desk.root)
-    known = Evaluator(project).evaluate(project.stack("far"))[0].said
+    with contextlib.closing(Evaluator(project)) as evaluator:
+        known = evaluator.evaluate(project.stack("far"))[0].said
     monkeypatch.setattr("infra_orch.commands.evaluating._calls", lambda *_: None)
-    assert json.loads(json.dumps(known)) == json.loads(
-        json.dumps(Evaluator(project).evaluate(project.stack("far"))[0].said)
-    )
+    with contextlib.closing(Evaluator(project)) as evaluator:
+        parsed = evaluator.evaluate(project.stack("far"))[0].said
+    assert json.loads(json.dumps(known)) == json.loads(json.dumps(parsed))
     assert sorted(known["own"]) == ["a", "b"]
 
 
@@ -261,10 +282,10 @@ def test_what_comes_after_a_spec_that_may_have_changed_python_is_not_kept(two: D
     shutil.rmtree(two.root / ".infra-orch/cache")
     two.write({"stacks/a/stack.py": "import infra_orch\n" + textwrap.dedent(SPEC).replace('"prod"', '"a"')})
     project = find_project(two.root)
-    evaluator = Evaluator(project)
-    assert evaluator.evaluate(project.stack("dev"))[1]
-    assert evaluator.evaluate(project.stack("a"))[1] is None
-    assert evaluator.evaluate(project.stack("prod"))[1] is None
+    with contextlib.closing(Evaluator(project)) as evaluator:
+        assert evaluator.evaluate(project.stack("dev"))[1]
+        assert evaluator.evaluate(project.stack("a"))[1] is None
+        assert evaluator.evaluate(project.stack("prod"))[1] is None
 
 
 def test_of_several_stacks_those_that_can_be_kept_are_evaluated_first(two: Desk) -> None:
@@ -274,28 +295,24 @@ def test_of_several_stacks_those_that_can_be_kept_are_evaluated_first(two: Desk)
     assert len(entries(two)) == 2
 
 
-def damaged(path: Path) -> None:
-    path.write_bytes(path.read_bytes().replace(b"acme", b"evil"))
+HARM: dict[str, Callable[[bytes], bytes]] = {
+    "damaged": lambda value: value.replace(b"acme", b"evil"),
+    "truncated": lambda value: value[:-20],
+    "emptied": lambda _: b"",
+    "no JSON": lambda value: b"[" * 100_000 if value.startswith(b"{") else value,
+}
 
 
-def truncated(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-20])
-
-
-def emptied(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def replaced(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-@pytest.mark.parametrize("harm", [damaged, truncated, emptied, replaced])
-def test_an_entry_that_is_not_what_was_written_is_not_believed(two: Desk, harm: Callable[[Path], None]) -> None:
-    for path in (two.root / ".infra-orch/cache/stacks").iterdir():
-        harm(path)
+@pytest.mark.parametrize("harm", HARM)
+def test_an_entry_that_is_not_what_was_written_is_not_believed(two: Desk, harm: str) -> None:
+    replace_rows(two, lambda _, value: HARM[harm](value))
     assert_as_without_cache(two)
+
+
+def test_a_cache_that_is_no_database_is_done_without_and_made_anew(two: Desk) -> None:
+    cache(two).write_bytes(b"SQLite format 4" + b"x" * 5000)
+    assert_as_without_cache(two)
+    assert kept_of(two)
 
 
 def test_what_another_version_has_written_is_not_looked_at(two: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,26 +325,44 @@ def test_what_another_version_has_written_is_not_looked_at(two: Desk, monkeypatc
     assert kept_of(two) is not None
 
 
+def test_who_evaluates_notes_what_is_claimed_by_what_lies_rendered(two: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def claims() -> dict[str, bytes]:
+        return {name: value for name, value in rows(two).items() if name.startswith("claim")}
+
+    two.write({"stacks/prod/stack.py": textwrap.dedent(SPEC).replace('"c"}', '"C"}')})  # rendered as it was before
+    shutil.rmtree(cache(two).parent)
+    with monkeypatch.context() as patch:
+        patch.setattr(kept, "foresee", lambda *_: None)
+        assert two.run("graph", "--all").code == 0
+    read = claims()
+    assert len(read) == 2
+    shutil.rmtree(cache(two).parent)
+    project = find_project(two.root)
+    with contextlib.closing(Evaluator(project)) as evaluator:
+        for name in ("dev", "prod"):
+            evaluator.evaluate(project.stack(name))
+    assert claims() == read
+
+
 def test_a_list_of_premises_that_is_none_is_passed_over(two: Desk) -> None:
-    for path in (two.root / ".infra-orch/cache/stacks").glob("*.json"):
-        path.write_text('{"schema": 1, "lists": [1, ["import x", 2]]}')
+    lists = b'{"schema": 1, "lists": [1, ["import x", 2]]}'
+    replace_rows(two, lambda _, value: lists if b'"lists"' in value else value)
     assert_as_without_cache(two)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_cache_that_cannot_be_written_is_done_without(two: Desk) -> None:
-    folder = two.root / ".infra-orch/cache/stacks"
-    shutil.rmtree(folder)
-    folder.mkdir(mode=0o500)
+    shutil.rmtree(cache(two).parent)
+    cache(two).parent.mkdir(mode=0o500)
     assert_as_without_cache(two)
 
 
-def test_where_the_cache_cannot_be_a_folder_it_is_done_without(two: Desk) -> None:
-    folder = two.root / ".infra-orch/cache/stacks"
-    shutil.rmtree(folder)
-    folder.write_text("")
+def test_where_the_cache_cannot_be_a_file_it_is_done_without(two: Desk) -> None:
     before = answers(two)
-    folder.unlink()
+    cache(two).unlink()
+    cache(two).mkdir()
+    assert answers(two) == before
+    cache(two).rmdir()
     assert answers(two) == before
 
 
