@@ -6,11 +6,13 @@ PEM blocks, passwords in URLs. By name: an attribute called like a secret. Setti
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import threading
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -117,12 +119,24 @@ class Redactor:
 
     def value(self, value: Any, name: str = "") -> Any:
         """Return a JSON-like value with secrets masked: in strings, and whole where *name* or a key names a secret."""
+        # In the document of a run most strings stand a thousand times.
+        return _Masked(functools.cache(self.text), functools.cache(secret_name)).of(value, name)
+
+
+@dataclass(frozen=True)
+class _Masked:
+    """What is left of a JSON-like value, given what is left of a *text*, and whether one *names* a secret."""
+
+    text: Callable[[str], str]
+    names: Callable[[str], bool]
+
+    def of(self, value: Any, name: str) -> Any:
         if isinstance(value, str):
-            return MASK if value and secret_name(name) else self.text(value)
+            return MASK if value and self.names(name) else self.text(value)
         if isinstance(value, Mapping):
-            return {self.text(str(key)): self.value(item, str(key)) for key, item in value.items()}
+            return {self.text(str(key)): self.of(item, str(key)) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.value(item, name) for item in value]
+            return [self.of(item, name) for item in value]
         return value
 
 

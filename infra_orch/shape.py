@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -22,6 +22,8 @@ class Optional:
 
 def misfit(value: Any, shape: Shape, path: str = "") -> str:
     """Return where *value* is not of *shape*, and how, as `units.web.status is no str`; empty where it is."""
+    if type(value) is shape:
+        return ""
     if isinstance(shape, Optional):
         return "" if value is None else misfit(value, shape.shape, path)
     if isinstance(shape, tuple):
@@ -29,13 +31,13 @@ def misfit(value: Any, shape: Shape, path: str = "") -> str:
     if isinstance(shape, list):
         if not isinstance(value, list):
             return f"{path or 'it'} is {_kind(value)}, and no list"
-        return _first(misfit(item, shape[0], f"{path}[{number}]") for number, item in enumerate(value))
+        return _first((item, shape[0], f"{path}[{number}]") for number, item in enumerate(value))
     if isinstance(shape, Mapping):
         if not isinstance(value, Mapping):
             return f"{path or 'it'} is {_kind(value)}, and no mapping"
         if str in shape:
-            return _first(misfit(item, shape[str], _below(path, key)) for key, item in value.items())
-        return _first(_entry(value, key, part, path) for key, part in shape.items())
+            return _first((item, shape[str], _below(path, key)) for key, item in value.items())
+        return next((text for key, part in shape.items() if (text := _entry(value, key, part, path))), "")
     wrong = not isinstance(value, shape) or (isinstance(value, bool) and shape is not bool and shape is not object)
     return f"{path or 'it'} is {_kind(value)}, and no {shape.__name__}" if wrong else ""
 
@@ -46,8 +48,12 @@ def _entry(value: Mapping[str, Any], key: str, shape: Shape, path: str) -> str:
     return misfit(value[key], shape, _below(path, key))
 
 
-def _first(found: Any) -> str:
-    return next((text for text in found if text), "")
+def _first(parts: Iterable[tuple[Any, Shape, str]]) -> str:
+    """The first misfit among *parts*: values, shapes and paths."""
+    for value, shape, path in parts:
+        if type(value) is not shape and (text := misfit(value, shape, path)):
+            return text
+    return ""
 
 
 def _below(path: str, key: object) -> str:

@@ -146,7 +146,7 @@ def _end(ended: Sequence[Ended], console: Console, *, several: bool) -> None:
         context, told = one.run.context, finished[one.stack]
         forget(one.selection, context)
         try:
-            write_atomically(context.run_folder / "run.json", text(told) + "\n", mode=0o600)
+            write_atomically(context.run_folder / "run.json", text(told, readable=False) + "\n", mode=0o600)
             context.journal.write("done", durable=True, status=told["status"])
         except OSError as error:
             console.warn(f"infra-orch show will not know of this run: {error}")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -16,13 +17,25 @@ from infra_orch.module.facts import Declared
 from infra_orch.project import Project, StackFolder
 from infra_orch.render.kept import Entry, Kept, pack
 from infra_orch.render.store import Store
-from infra_orch.render.write import Rendering, render_alone
+from infra_orch.render.write import Rendering, render_stack
 from infra_orch.spec.check import CheckedStack, CheckedUnit, check_stack
 from infra_orch.spec.elsewhere import Elsewhere
 from infra_orch.spec.load import load_stack
 from infra_orch.spec.premises import View, checked_premises, read_premises
+from infra_orch.spec.stack import Stack
 
 _ADDRESS_IN_MEMORY = b" at 0x"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a spec came to: the *entry*, the *stack* with the functions of its tasks, and the name under which the entry
+    is kept, if it is.
+    """
+
+    entry: Entry
+    stack: Stack
+    key: str | None = None
 
 
 class Evaluator:
@@ -46,35 +59,33 @@ class Evaluator:
         """The name of the entry that holds what the stack in *folder* is; None where there is none."""
         return self.kept.key(folder, self._view)
 
-    def evaluate(self, folder: StackFolder) -> tuple[Entry, str | None]:
-        """Evaluate, check and render the stack in *folder*. Returns it, and the name under which it is kept, if it is.
-
-        Raises SpecError with everything that is wrong with it.
-        """
+    def evaluate(self, folder: StackFolder) -> Evaluated:
+        """Evaluate, check and render the stack in *folder*. Raises SpecError with everything that is wrong with it."""
         self._aside.write()
         source, known = self._read(folder)
         before = {name: self._view.value(folder, name) for name in known or ()}
         self._sound = self._sound and known is not None
         try:
             with _heard() as heard:
-                checked = check_stack(load_stack(folder), folder, self._elsewhere)
-                rendering = render_alone(checked)
+                stack = load_stack(folder)
+                checked = check_stack(stack, folder, self._elsewhere)
+                rendering = render_stack(checked)
         finally:
             # Of what it refers to nobody has looked whether that does more than compute.
             self._sound = self._sound and not self._elsewhere.evaluated
         entry = pack(rendering.claim(checked), rendering, self._said(checked, rendering))
         if known is None or heard or checked.across or not self._sound or self._leaks(entry):
-            return entry, None
+            return Evaluated(entry, stack)
         # A file that was saved meanwhile: of which of its contents this came, nobody knows.
         now = self._view.again()
         if folder.spec.read_bytes() != source or any(
             now.value(folder, name) != value for name, value in before.items()
         ):
-            return entry, None
+            return Evaluated(entry, stack)
         premises = {**before, **{name: self._view.value(folder, name) for name in checked_premises(checked)}}
         if any(premises[f"kind {unit.unit.module}"] != unit.source.kind for unit in checked.units.values()):
-            return entry, None
-        return entry, self.kept.keep(folder, source, premises, entry)
+            return Evaluated(entry, stack)
+        return Evaluated(entry, stack, self.kept.keep(folder, source, premises, entry))
 
     def only_computes(self, folder: StackFolder) -> bool:
         """Whether evaluating the stack in *folder* leaves everything here as it is."""

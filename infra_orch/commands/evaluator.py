@@ -50,14 +50,14 @@ def _folder(project: Project, name: str) -> StackFolder:
 
 def _answer(evaluator: Evaluator, project: Project, name: str, place: Path, *, keeps: bool) -> dict[str, Any]:
     try:
-        entry, key = evaluator.evaluate(project.stack(name))
+        found = evaluator.evaluate(project.stack(name))
     except SpecError as error:
         return {"problems": [asdict(problem) for problem in error.problems]}
     except (UserError, OSError, ValueError) as error:
         return {"failed": str(error)}  # who asked does it again, and fails in its own process
-    if key and keeps:
-        return {"key": key}
-    place.write_bytes(entry.data)
+    if found.key and keeps:
+        return {"key": found.key}
+    place.write_bytes(found.entry.data)
     return {"file": str(place)}
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from infra_orch.commands.committed import Differs, differences
 from infra_orch.commands.planted import refuse_planted
+from infra_orch.commands.specs import specs_of
 from infra_orch.console import Console
 from infra_orch.errors import Problem, RefusedError, SpecError, UserError, Where
 from infra_orch.git.repository import find_repository
@@ -20,11 +21,8 @@ from infra_orch.project import Project, StackFolder, stack_and_unit
 from infra_orch.record.leftover import units_to_keep
 from infra_orch.record.store import records_of
 from infra_orch.render.index import RenderedStack, digest, read_index
-from infra_orch.render.neighbours import Neighbours
-from infra_orch.render.write import INDEX, Rendering, Written, render_stack, with_kept, write
+from infra_orch.render.write import INDEX, Rendering, Written, with_kept, write
 from infra_orch.run.prepare import UnitWork, read_files
-from infra_orch.spec.check import check_stack
-from infra_orch.spec.load import load_stack
 from infra_orch.spec.sound import holds_opaque
 from infra_orch.spec.stack import Stack, Task
 
@@ -58,16 +56,6 @@ class Opened:
         return UnitWork(rendered.units[unit], read_files(rendered.folder.rendered, rendered.units[unit]))
 
 
-def render_spec(project: Project, name: str, neighbours: Neighbours | None = None) -> tuple[Stack, Rendering]:
-    """Evaluate, check and render a stack, in memory. Raises SpecError with everything that is wrong with it.
-
-    Who renders several hands on what is known of their *neighbours*.
-    """
-    folder, neighbours = project.stack(name), neighbours or Neighbours(project)
-    stack = load_stack(folder)
-    return stack, keeping(render_stack(check_stack(stack, folder, neighbours.specs), neighbours))
-
-
 def open_stack(project: Project, name: str, console: Console, *, from_rendered: bool = False) -> Opened:
     """Open one stack as open_stacks() does."""
     return open_stacks(project, [name], console, from_rendered=from_rendered)[name]
@@ -88,26 +76,33 @@ def open_stacks(
         for rendered in committed.values():
             check_rendered(rendered)
         return {name: opened_as_rendered(rendered, read) for name, rendered in committed.items()}
-    declared: dict[str, tuple[Stack, Rendering]] = {}
-    problems: list[Problem] = []
-    neighbours = Neighbours(project)
-    for name in names:
-        try:
-            declared[name] = render_spec(project, name, neighbours)
-        except SpecError as error:
-            problems += error.problems
-    if problems:
-        raise SpecError(problems)
-    for _, rendering in declared.values():
+    declared = _declared(project, list(names))
+    for rendering, _ in declared.values():
         write_render(rendering, console)
         check_rendered(rendering.stack)
     read = functools.cache(read_index)
-    return {name: _opened(stack, rendering.stack, read) for name, (stack, rendering) in declared.items()}
+    return {name: _opened(rendering.stack, stack, read) for name, (rendering, stack) in declared.items()}
 
 
-def _opened(stack: Stack, rendered: RenderedStack, read: _Read) -> Opened:
-    tasks = {task.name: task for task in stack.tasks}
-    return Opened(rendered, tasks, _regions(stack), _others(rendered, read))
+def _declared(project: Project, names: Sequence[str]) -> dict[str, tuple[Rendering, Stack | None]]:
+    """The stacks as their specs say, with what left these and still exists."""
+    found: dict[str, tuple[Rendering, Stack | None]] = {}
+    problems: list[Problem] = []
+    with specs_of(project, names) as specs:
+        for name in names:
+            try:
+                rendering, stack = specs.declared(name)
+                found[name] = keeping(rendering), stack
+            except SpecError as error:
+                problems += error.problems
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def _opened(rendered: RenderedStack, stack: Stack | None, read: _Read) -> Opened:
+    tasks = {task.name: task for task in stack.tasks} if stack else {}
+    return Opened(rendered, tasks, _regions(stack) if stack else {}, _others(rendered, read))
 
 
 def opened_as_rendered(rendered: RenderedStack, read: _Read) -> Opened:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra_orch.commands.ending import Ended, finish_apply
-from infra_orch.commands.opening import Opened, opened_as_rendered, render_spec
+from infra_orch.commands.opening import Opened, opened_as_rendered
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.parts import Part
 from infra_orch.commands.session import Past, Session, sessions
+from infra_orch.commands.specs import specs_of
 from infra_orch.commands.waiting import wait_for_providers
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError
@@ -135,11 +136,12 @@ def spec_tasks(project: Project, case: Case, console: Console) -> Mapping[str, T
     if not case.due or case.intent.consent.from_rendered:
         return {}
     try:
-        stack, _ = render_spec(project, case.intent.stack.folder.name)
+        with specs_of(project, [case.intent.stack.folder.name]) as specs:
+            _, stack = specs.declared(case.intent.stack.folder.name)
     except UserError as error:
         console.warn(f"the spec cannot be evaluated, so no task of it is run: {error.summary}")
         return {}
-    return {task.name: task for task in stack.tasks}
+    return {task.name: task for task in stack.tasks} if stack else {}
 
 
 @contextlib.contextmanager

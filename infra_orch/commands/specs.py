@@ -24,6 +24,7 @@ from infra_orch.render.index import RenderedStack
 from infra_orch.render.kept import Entry
 from infra_orch.render.neighbours import Neighbours
 from infra_orch.render.write import Rendering
+from infra_orch.spec.stack import Stack
 
 _WORTH = 24
 """From so many stacks on that are not kept, further processes save more than their start takes."""
@@ -104,7 +105,7 @@ class Specs:
             entry = Entry(Path(done.file).read_bytes())
         if entry is None and done.problems:
             raise SpecError(done.problems)
-        entry = entry or self._evaluator.evaluate(folder)[0]
+        entry = entry or self._evaluator.evaluate(folder).entry
         self.neighbours.refuse_shared(entry.claim, folder.path)
         return entry
 
@@ -114,7 +115,7 @@ class Specs:
         try:
             return entry.stack(folder)
         except _BAD:
-            return self._evaluator.evaluate(folder)[0].stack(folder)
+            return self._evaluator.evaluate(folder).entry.stack(folder)
 
     def rendering(self, name: str) -> Rendering:
         """Return a stack with the texts of its files. Raises as entry() does."""
@@ -122,7 +123,24 @@ class Specs:
         try:
             return entry.rendering(folder)
         except _BAD:
-            return self._evaluator.evaluate(folder)[0].rendering(folder)
+            return self._evaluator.evaluate(folder).entry.rendering(folder)
+
+    def declared(self, name: str) -> tuple[Rendering, Stack | None]:
+        """Return a stack with the texts of its files, and, where it has tasks, as its spec declares it.
+
+        What is kept holds no functions. Raises as entry() does.
+        """
+        folder = self.folder(name)
+        self.evaluate()
+        key = self.keys().get(name)
+        entry = self._evaluator.kept.read(key) if key else None
+        with suppress(*_BAD):
+            if entry and not entry.stack(folder).tasks:
+                self.neighbours.refuse_shared(entry.claim, folder.path)
+                return entry.rendering(folder), None
+        found = self._evaluator.evaluate(folder)
+        self.neighbours.refuse_shared(found.entry.claim, folder.path)
+        return found.entry.rendering(folder), found.stack
 
     def evaluate(self) -> None:
         """Let processes evaluate what is not known, where that is faster, or has to be. Once is enough."""
@@ -144,7 +162,7 @@ class Specs:
         plain = [name for name in names if self._evaluator.only_computes(self._folders[name])]
         for name in plain if len(plain) < len(names) else ():
             try:
-                found[name] = _Done(self._evaluator.evaluate(self._folders[name])[1])
+                found[name] = _Done(self._evaluator.evaluate(self._folders[name]).key)
             except SpecError as error:
                 found[name] = _Done(problems=tuple(error.problems))
         return found

@@ -16,7 +16,7 @@ from infra_orch.files import write_if_different
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.project import StackFolder
 from infra_orch.render.index import KeptUnit, RenderedStack, digest, index_of, read_index, to_json
-from infra_orch.render.neighbours import Claim, Neighbours, claim_of
+from infra_orch.render.neighbours import Claim, claim_of
 from infra_orch.render.unit import Templates, render_backend, render_unit
 from infra_orch.spec.check import CheckedStack
 
@@ -50,18 +50,7 @@ class Written:
     kept: tuple[str, ...]
 
 
-def render_stack(checked: CheckedStack, neighbours: Neighbours | None = None) -> Rendering:
-    """Render every unit of a checked stack, in memory. Who renders several hands on what is known of *neighbours*.
-
-    Raises SpecError for an error in a template of the user's, and where states would be shared with another stack.
-    """
-    rendering = render_alone(checked)
-    neighbours = neighbours or Neighbours(checked.folder.project)
-    neighbours.refuse_shared(rendering.claim(checked), checked.folder.path)
-    return rendering
-
-
-def render_alone(checked: CheckedStack) -> Rendering:
+def render_stack(checked: CheckedStack) -> Rendering:
     """Render every unit of a checked stack, in memory, whatever it has in common with others.
 
     Raises SpecError for an error in a template of the user's.

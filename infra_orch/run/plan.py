@@ -8,7 +8,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
+from typing import cast
 
 from infra_orch.errors import InterruptedRun, UserError
 from infra_orch.graph.graph import Graph
@@ -73,18 +75,36 @@ def plan(selection: Selection, contexts: Contexts, applied: Mapping[str, Applied
     """
     planned: dict[str, Planned] = {}
     outside = OutsideOutputs(selection, contexts)
+    to_ask = dict(applied)
 
     def work(name: str) -> Outcome:
         if name in selection.units:
-            found = _plan_unit(selection, contexts, name, planned, outside, applied.get(name))
+            found = _plan_unit(selection, contexts, name, planned, outside, to_ask.get(name))
         else:
             found = Planned(_plan_task(name, selection, contexts.of(name), planned), {})
         planned[name] = found.called(name)
         return planned[name].outcome
 
-    outcomes = run_graph(selection, work, contexts, phase="plan", lets_on=_lets_preview_on)
+    def at_once(name: str) -> Outcome | None:
+        if name not in to_ask or not _is_at_hand(name, selection, contexts, planned):
+            return None
+        values = {need: planned[beside(name, need)].outputs for need in selection.units[name].unit.needs}
+        found = skipped_unit(selection.units[name], contexts.of(name), values, to_ask.pop(name))
+        if found is None:
+            return None
+        planned[name] = found.called(name)
+        return planned[name].outcome
+
+    outcomes = run_graph(selection, work, contexts, phase="plan", lets_on=_lets_preview_on, at_once=at_once)
     nodes = {name: planned.get(name, Planned(outcome, {})) for name, outcome in outcomes.items()}
     return Preview(nodes, outside.known)
+
+
+def _is_at_hand(name: str, selection: Selection, contexts: Contexts, planned: Mapping[str, Planned]) -> bool:
+    """Whether a unit's state is a file here, and the outputs that it reads are known."""
+    unit = selection.units[name].unit
+    is_local = unit.backend == "local" or contexts.of(name).sandbox is not None
+    return is_local and all(beside(name, need) in planned for need in unit.needs)
 
 
 def _plan_unit(
@@ -123,10 +143,12 @@ def run_graph(
     lets_on: Callable[[Outcome], bool],
     graph: Graph | None = None,
     phase: str = "read",
+    at_once: Callable[[str], Outcome | None] = lambda _: None,
 ) -> dict[str, Outcome]:
     """Walk the selection's graph (or *graph*) at the selection's pace, and tell of it.
 
-    Every node's outcome is told once, as soon as it is known; *phase* is what the walk is called there.
+    Every node's outcome is told once, as soon as it is known; *phase* is what the walk is called there. *at_once* may
+    give the outcome of a node on which there is next to nothing to do.
     """
     walked, context = graph or selection.graph, contexts.whole
     context.redactor.keep(walked.upstream)
@@ -137,18 +159,21 @@ def run_graph(
         context.progress.finished(outcome, phase)
         return outcome
 
-    def guarded(name: str) -> Outcome:
+    def guarded(do: Callable[[str], Outcome | None], name: str) -> Outcome | None:
         began = time.time()
         try:
-            return tell(work(name))
+            outcome = do(name)
         except Exception as error:  # noqa: BLE001 - a defect met at one node must not lose what becomes of the others
             where = "".join(traceback.format_exception(error))
             failure = Failure(f"a defect of infra-orch: {type(error).__name__}: {error}", where, kind="defect")
-            return tell(Outcome(name, Status.FAILED, failure=failure, is_task=name not in selection.units))
-        finally:
-            stack, node = stack_and_unit(name)
-            after = sorted(as_seen_from(stack, first) for first in walked.upstream[name])
-            contexts.of(name).journal.note("node", node=node, phase=phase, began=began, after=after)
+            outcome = Outcome(name, Status.FAILED, failure=failure, is_task=name not in selection.units)
+        if outcome is None:
+            return None
+        tell(outcome)
+        stack, node = stack_and_unit(name)
+        after = sorted(as_seen_from(stack, first) for first in walked.upstream[name])
+        contexts.of(name).journal.note("node", node=node, phase=phase, began=began, after=after)
+        return outcome
 
     for journal in contexts.journals:
         journal.note("phase", phase=phase, workers=selection.pace.workers)
@@ -156,11 +181,12 @@ def run_graph(
     with context.progress.phase(phase, walked.upstream), contextlib.closing(pool):
         outcomes = walk(
             walked,
-            guarded,
+            lambda name: cast("Outcome", guarded(work, name)),
             pool,
             stopping=lambda: context.supervisor.stopping,
             lets_on=lets_on,
             pace=selection.pace,
+            at_once=partial(guarded, at_once),
         )
         for name, outcome in outcomes.items():
             if name not in told:

@@ -54,8 +54,13 @@ class Ready:
 
 def read_files(folder: Path, unit: RenderedUnit) -> dict[str, str]:
     """Read the rendered files of a unit, its dependency lock file included where it has one."""
-    names = [*unit.files, *([LOCK_FILE] if (folder / unit.name / LOCK_FILE).is_file() else [])]
-    return {name: (folder / unit.name / name).read_text(encoding="utf-8") for name in names}
+    own = f"{folder}/{unit.name}"
+    names = [*unit.files, *([LOCK_FILE] if os.path.isfile(f"{own}/{LOCK_FILE}") else [])]  # noqa: PTH113 - of thousands
+    texts = {}
+    for name in names:
+        with open(f"{own}/{name}", encoding="utf-8") as file:  # noqa: PTH123
+            texts[name] = file.read()
+    return texts
 
 
 def prepare(work: UnitWork, context: RunContext, upstream: Upstream, *, former: bool = False) -> Ready:

@@ -20,14 +20,16 @@ def walk(
     stopping: Callable[[], bool],
     lets_on: Callable[[Outcome], bool],
     pace: Pace,
+    at_once: Callable[[str], Outcome | None] = lambda _: None,
 ) -> dict[str, Outcome]:
     """Do *work* on every node once all that is upstream of it is done, and return all outcomes by name.
 
     Where *lets_on* says no to an outcome, what is downstream is blocked, and everything else goes on, as far as *pace*
-    lets it. Once *stopping* says yes nothing new is begun, and what was not begun is cancelled. *work* must not raise
-    for a node's own failure. The graph must have no cycle.
+    lets it. Once *stopping* says yes nothing new is begun, and what was not begun is cancelled. *at_once* may give the
+    outcome of a node on which there is next to nothing to do, for which no other thread is worth its while. *work* must
+    not raise for a node's own failure, and neither must that. The graph must have no cycle.
     """
-    return _Walk(graph, work, executor, stopping, lets_on, pace).all()
+    return _Walk(graph, work, executor, stopping, lets_on, pace, at_once).all()
 
 
 class _Walk:
@@ -41,12 +43,14 @@ class _Walk:
         stopping: Callable[[], bool],
         lets_on: Callable[[Outcome], bool],
         pace: Pace,
+        at_once: Callable[[str], Outcome | None],
     ) -> None:
         self._graph = graph
         self._work = work
         self._executor = executor
         self._stopping = stopping
         self._lets_on = lets_on
+        self._at_once = at_once
         self._most_failures = pace.max_failures
         self._ready = ReadyQueue(graph, pace)
         self._outcomes: dict[str, Outcome] = {}
@@ -66,7 +70,7 @@ class _Walk:
     def _look_at_arrived(self) -> None:
         while self._arrived:
             node = self._arrived.popleft()
-            if outcome := self._unbegun(node):
+            if outcome := self._unbegun(node) or self._at_once(node):
                 self._settle(node, outcome)
             else:
                 self._ready.add(node)
@@ -82,8 +86,6 @@ class _Walk:
     def _wait(self) -> None:
         for node, outcome in self._executor.wait_any():
             self._ready.give_back(node)
-            if outcome.status is Status.FAILED:
-                self._failures.append(node)
             self._settle(node, outcome)
 
     def _unbegun(self, node: str) -> Outcome | None:
@@ -99,6 +101,8 @@ class _Walk:
 
     def _settle(self, node: str, outcome: Outcome) -> None:
         self._outcomes[node] = outcome
+        if outcome.status is Status.FAILED:
+            self._failures.append(node)
         for after in sorted(self._graph.downstream[node]):
             self._missing[after] -= 1
             if not self._missing[after]:

@@ -25,6 +25,7 @@ from infra_orch.commands import specs
 from infra_orch.commands.evaluating import Evaluator
 from infra_orch.project import find_project
 from infra_orch.render import kept
+from infra_orch.spec.load import load_stack
 
 if TYPE_CHECKING:
     from conftest import Desk
@@ -128,6 +129,26 @@ def test_a_stack_that_only_computes_is_evaluated_once(two: Desk, monkeypatch: py
     assert two.run("render", "prod").out == "wrote stacks/prod/rendered/a/main.tf\n"
 
 
+def test_a_run_takes_what_is_kept_and_evaluates_a_stack_that_has_tasks(
+    two: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = "\n@stack.task(after=[a])\ndef check(context):\n    return 'checked'\n"
+    two.write({"stacks/dev/stack.py": textwrap.dedent(SPEC).replace('"prod"', '"dev"') + task})
+    assert kept_of(two, "prod")
+    evaluated = []
+    real = load_stack
+    monkeypatch.setattr(
+        "infra_orch.commands.evaluating.load_stack", lambda folder: evaluated.append(folder.name) or real(folder)
+    )
+    applied = two.run("apply", "dev", "prod", "--auto-approve")
+    assert (applied.code, evaluated) == (0, ["dev"])
+    assert "checked" in two.run("show", "last", "--json").out
+    two.write({"stacks/prod/stack.py": SPEC.replace('"c"}', '"C"}')})
+    two.run("plan", "prod", "--unit", "c")
+    two.run("plan", "prod", "--unit", "c")
+    assert evaluated == ["dev", "prod"]
+
+
 EDITS: dict[str, dict[str, str | None]] = {
     "the stack file": {"stacks/prod/stack.py": SPEC.replace('"c"}', '"C"}')},
     "a comment, which moves the lines": {"stacks/prod/stack.py": "# more\n" + textwrap.dedent(SPEC)},
@@ -222,10 +243,10 @@ def test_what_is_said_of_remote_modules_is_what_their_rendered_files_say(
     desk.write({"modules/inner/main.tf": MODULE, "stacks/far/stack.py": spec})
     project = find_project(desk.root)
     with contextlib.closing(Evaluator(project)) as evaluator:
-        known = evaluator.evaluate(project.stack("far"))[0].said
+        known = evaluator.evaluate(project.stack("far")).entry.said
     monkeypatch.setattr("infra_orch.commands.evaluating._calls", lambda *_: None)
     with contextlib.closing(Evaluator(project)) as evaluator:
-        parsed = evaluator.evaluate(project.stack("far"))[0].said
+        parsed = evaluator.evaluate(project.stack("far")).entry.said
     assert json.loads(json.dumps(known)) == json.loads(json.dumps(parsed))
     assert sorted(known["own"]) == ["a", "b"]
 
@@ -283,9 +304,9 @@ def test_what_comes_after_a_spec_that_may_have_changed_python_is_not_kept(two: D
     two.write({"stacks/a/stack.py": "import infra_orch\n" + textwrap.dedent(SPEC).replace('"prod"', '"a"')})
     project = find_project(two.root)
     with contextlib.closing(Evaluator(project)) as evaluator:
-        assert evaluator.evaluate(project.stack("dev"))[1]
-        assert evaluator.evaluate(project.stack("a"))[1] is None
-        assert evaluator.evaluate(project.stack("prod"))[1] is None
+        assert evaluator.evaluate(project.stack("dev")).key
+        assert evaluator.evaluate(project.stack("a")).key is None
+        assert evaluator.evaluate(project.stack("prod")).key is None
 
 
 def test_of_several_stacks_those_that_can_be_kept_are_evaluated_first(two: Desk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra_orch.project import find_project
+from infra_orch.render.neighbours import Neighbours
 from infra_orch.render.write import Rendering, render_stack
 from infra_orch.spec.check import check_stack
 from infra_orch.spec.load import load_stack
@@ -76,9 +77,13 @@ ANYTHING = """
 
 
 def rendered(desk, stack: str) -> Rendering:
-    """A stack of the project, rendered in memory."""
-    folder = find_project(desk.root).stack(stack)
-    return render_stack(check_stack(load_stack(folder), folder))
+    """A stack of the project, rendered in memory, as long as it takes nothing from the others."""
+    project = find_project(desk.root)
+    folder = project.stack(stack)
+    checked = check_stack(load_stack(folder), folder)
+    rendering = render_stack(checked)
+    Neighbours(project).refuse_shared(rendering.claim(checked), folder.path)
+    return rendering
 
 
 @pytest.fixture

@@ -179,11 +179,13 @@ def test_a_file_in_the_place_of_the_rendered_folder_is_said(two_units, render) -
 WRITERS = """
 import sys
 from pathlib import Path
-from infra_orch.commands.opening import render_spec
 from infra_orch.project import find_project
-from infra_orch.render.write import write
+from infra_orch.render.write import render_stack, write
+from infra_orch.spec.check import check_stack
+from infra_orch.spec.load import load_stack
 for _ in range(40):
-    _, rendering = render_spec(find_project(Path.cwd()), "dev")
+    folder = find_project(Path.cwd()).stack("dev")
+    rendering = render_stack(check_stack(load_stack(folder), folder))
     for path in rendering.stack.folder.rendered.glob("*/*.tf"):
         path.unlink(missing_ok=True)
     write(rendering)

@@ -56,12 +56,14 @@ def run(
     work: Callable[[str], Outcome],
     workers: int,
     stopping: Callable[[], bool] = lambda: False,
+    at_once: Callable[[str], Outcome | None] = lambda _: None,
     **pace: Any,
 ) -> dict[str, Outcome]:
     pool: ThreadExecutor[Outcome] = ThreadExecutor(workers)
     lets_on = lambda outcome: outcome.status.lets_on  # noqa: E731
     try:
-        return walk(graph, work, pool, stopping=stopping, lets_on=lets_on, pace=Pace(workers, **pace))
+        how = {"stopping": stopping, "lets_on": lets_on, "at_once": at_once}
+        return walk(graph, work, pool, pace=Pace(workers, **pace), **how)
     finally:
         pool.close()
 
@@ -84,6 +86,20 @@ def test_each_node_runs_once_after_what_it_needs_or_is_blocked(graph: Graph, wor
 
 
 @settings(deadline=None, max_examples=30)
+@given(graph=graphs(), data=st.data())
+def test_what_is_done_at_once_lets_on_or_blocks_as_all_else_does(graph: Graph, data: st.DataObject) -> None:
+    watch = Watch({node: data.draw(ENDINGS) for node in graph.upstream})
+    quick = {node: Outcome(node, watch.endings[node]) for node in graph.upstream if data.draw(st.booleans())}
+    outcomes = run(graph, watch.work, 2, at_once=quick.get)
+    assert {node: outcome.status for node, outcome in outcomes.items()} == {
+        node: outcome.status for node, outcome in run(graph, watch.work, 2).items()
+    }
+    watch.events.clear()
+    run(graph, watch.work, 2, at_once=quick.get)
+    assert not quick.keys() & {node for _, node in watch.events}
+
+
+@settings(deadline=None, max_examples=60)
 @given(graph=graphs(), data=st.data())
 def test_what_is_blocked_names_a_node_that_failed(graph: Graph, data: st.DataObject) -> None:
     watch = Watch({node: data.draw(ENDINGS) for node in graph.upstream})
