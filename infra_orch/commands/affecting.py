@@ -6,12 +6,12 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from infra_orch.commands.contents import Side, contents_beside
+from infra_orch.commands.contents import Alike, Side, alike_on_both
 from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
 from infra_orch.errors import UsageError, UserError
@@ -65,31 +65,40 @@ def affected_units(project: Project, stacks: Sequence[str] | None, change: Chang
     if repository is None:
         raise UsageError("--affected compares with a commit, and this is no git repository", hint="git init")
     wanted = None if stacks is None else frozenset(stacks)
-    after, before, said = _compared(project, repository, change, wanted)
+    compared = _compared(project, repository, change, wanted)
     # What a stack comes after may be in others, and be affected.
     seen = wanted
-    while seen is not None and (more := _referred_to((*after.values(), *before.values())) - seen):
+    while seen is not None and (more := compared.referred_to - seen):
         seen |= more
-        after, before, said = _compared(project, repository, change, seen)
-    if said:
-        console.note(said)
-    for name, why in before.items():
-        if isinstance(why, str) and name in after:
+        compared = _compared(project, repository, change, seen)
+    if compared.said:
+        console.note(compared.said)
+    for name, why in compared.before.items():
+        if isinstance(why, str) and name in compared.after:
             console.warn(f"{name} cannot be evaluated as it was at {change.base}, so all of it is selected: {why}")
-    for name, why in after.items():
+    for name, why in compared.after.items():
         if isinstance(why, str) and change.head:
             console.warn(f"{name} cannot be evaluated as it is at {change.head}: {why}")
-    found = affected(_known(after), _known(before), downstream=change.downstream)
+    found = affected(_known(compared.after), _known(compared.before), downstream=change.downstream)
     found = found if wanted is None else found.only(wanted)
     if change.why:
         _explain(found, console)
     return found
 
 
-def _compared(
-    project: Project, repository: Repository, change: Change, stacks: frozenset[str] | None
-) -> tuple[_Contents, _Contents, str]:
-    """What stacks are made of after and before a change, less those that are the same, and what their specs said."""
+@dataclass(frozen=True)
+class _Compared:
+    """What stacks are made of *after* and *before* a change, or why it cannot be told; those are left out that are the
+    same and come after none of these. *referred_to*: the stacks that any refers to. *said*: what their specs printed.
+    """
+
+    after: _Contents
+    before: _Contents
+    referred_to: frozenset[str]
+    said: str = ""
+
+
+def _compared(project: Project, repository: Repository, change: Change, stacks: frozenset[str] | None) -> _Compared:
     with contextlib.ExitStack() as stack:
         then = stack.enter_context(_at(project, repository, change.base, stacks))
         now = Side(project, repository.root, Path.cwd(), stacks)
@@ -98,12 +107,7 @@ def _compared(
         stack.callback(now.specs.close)
         now.specs.evaluate()
         then.specs.evaluate()  # after the other side, of which most is the same, and is known now
-        return *_differing(now, then), "".join(now.specs.said).rstrip()
-
-
-def _referred_to(contents: Iterable[Content | str]) -> set[str]:
-    """The stacks that others refer to."""
-    return {name for found in contents if isinstance(found, Content) for name in found.stack.stacks_before}
+        return replace(_differing(now, then), said="".join(now.specs.said).rstrip())
 
 
 def affected_stacks(project: Project, stacks: Sequence[str], change: Change, console: Console) -> list[str]:
@@ -156,22 +160,27 @@ def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console
     return Wanted.of_units(units, gone)
 
 
-def _differing(now: Side, then: Side) -> tuple[_Contents, _Contents]:
-    """What the stacks are made of, now and then, those left out that are the same, or why it cannot be told."""
+def _differing(now: Side, then: Side) -> _Compared:
     after: _Contents = {}
     before: _Contents = {}
-    same = set()
+    same: dict[str, Alike] = {}
     for name in now.specs.names:
         if (key := now.key(name)) and key == then.key(name):
             with contextlib.suppress(UserError, OSError):
-                pair = contents_beside(now, then, name)
-                same.add(name)
-                if pair:
-                    after[name], before[name] = pair
+                same[name] = alike_on_both(now, then, name)
         if name not in same:
             after[name] = now.content(name)
     before |= {name: then.content(name) for name in then.specs.names if name not in same}
-    return after, before
+    differing = (found.stack for found in (*after.values(), *before.values()) if isinstance(found, Content))
+    referred_to = {name for stack in differing for name in stack.stacks_before}
+    referred_to |= {name for found in same.values() for name in found.after}
+    wanted = [name for name, found in same.items() if not found.same]
+    while wanted:
+        for name in wanted:
+            after[name], before[name] = same.pop(name).contents()
+        # What is the same itself may come after what is not.
+        wanted = [name for name, found in same.items() if not found.after.isdisjoint(after.keys() | before.keys())]
+    return _Compared(after, before, frozenset(referred_to))
 
 
 def _known(found: Mapping[str, Content | str]) -> dict[str, Content | None]:

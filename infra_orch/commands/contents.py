@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -85,32 +85,39 @@ class Side:
         return {unit: Path(lock).read_text(encoding="utf-8") for unit, lock in found.items()}
 
 
-def contents_beside(now: Side, then: Side, name: str) -> tuple[Content, Content] | None:
-    """What a stack, of which both sides have the same entry, is made of on each; None where that is the same, too.
-
-    Of units that are the same on both sides it says no more than that. Raises UserError and OSError where it cannot be
-    told.
+@dataclass(frozen=True)
+class Alike:
+    """A stack of which both sides have the same entry: the stacks that it comes *after*, and whether it is made of the
+    *same* on both, as far as its own units go.
     """
+
+    after: frozenset[str]
+    same: bool
+    contents: Callable[[], tuple[Content, Content]]
+    """What it is made of on each side; of units that are the same it says no more than that."""
+
+
+def alike_on_both(now: Side, then: Side, name: str) -> Alike:
+    """Look at a stack of which both sides have the same entry. Raises UserError and OSError where it cannot be told."""
     folder = now.specs.folder(name)
     entry, locks = now.specs.entry(name), (now.locks(folder), then.locks(then.specs.folder(name)))
     changed = {
         module for module in entry.said["modules"] if now.sources.of_module(module) != then.sources.of_module(module)
     }
     odd = any(now.sources.of_module(module).unseen for module in entry.said["modules"])
-    if (
-        not changed
-        and not odd
-        and not any(own["unseen"] for own in entry.said["own"].values())
-        and locks[0] == locks[1]
-    ):
-        return None
-    stack = entry.stack(folder)
-    sides: tuple[dict[str, Fingerprint], dict[str, Fingerprint]] = ({}, {})
-    for unit in stack.units.values():
-        if unit.module in changed or locks[0].get(unit.name) != locks[1].get(unit.name):
-            pair = tuple(side.fingerprint(unit, entry, lock) for side, lock in zip((now, then), locks, strict=True))
-        else:
-            pair = (Fingerprint({}, now.said(unit, entry).unseen),) * 2
-        for side, fingerprint in zip(sides, pair, strict=True):
-            side[unit.name] = fingerprint
-    return Content(stack, sides[0]), Content(stack, sides[1])
+    unseen = odd or any(own["unseen"] for own in entry.said["own"].values())
+
+    def contents() -> tuple[Content, Content]:
+        stack = entry.stack(folder)
+        sides: tuple[dict[str, Fingerprint], dict[str, Fingerprint]] = ({}, {})
+        for unit in stack.units.values():
+            if unit.module in changed or locks[0].get(unit.name) != locks[1].get(unit.name):
+                pair = tuple(side.fingerprint(unit, entry, lock) for side, lock in zip((now, then), locks, strict=True))
+            else:
+                pair = (Fingerprint({}, now.said(unit, entry).unseen),) * 2
+            for side, fingerprint in zip(sides, pair, strict=True):
+                side[unit.name] = fingerprint
+        return Content(stack, sides[0]), Content(stack, sides[1])
+
+    same = not changed and not unseen and locks[0] == locks[1]
+    return Alike(frozenset(entry.said["stacks_before"]), same, contents)

@@ -5,22 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from infra_orch.errors import UserError
 from infra_orch.fingerprint.fingerprint import said_in
 from infra_orch.fingerprint.sources import Sources
 from infra_orch.git.export import Aside
 from infra_orch.module.facts import Declared
-from infra_orch.project import Project, StackFolder
+from infra_orch.project import Project, StackFolder, stack_and_unit
 from infra_orch.render.kept import Entry, Kept, pack
 from infra_orch.render.store import Store
 from infra_orch.render.write import Rendering, render_stack
 from infra_orch.spec.check import CheckedStack, CheckedUnit, check_stack
 from infra_orch.spec.elsewhere import Elsewhere
-from infra_orch.spec.load import load_stack
+from infra_orch.spec.load import load_aside, load_stack
 from infra_orch.spec.premises import View, checked_premises, read_premises
 from infra_orch.spec.stack import Stack
 
@@ -48,11 +49,14 @@ class Evaluator:
         self._project = project
         self._elsewhere = Elsewhere(project)
         self._aside = aside or Aside()
-        self._view = View(project, self._elsewhere.folders, self._aside.contents)
+        self._view = View(project, self._elsewhere.folders, self._key_of_other, self._aside.contents)
         self._known: dict[Path, tuple[bytes, tuple[str, ...] | None]] = {}
         self._sources = Sources(project, fixed=True)
         self._sound = True
         """Whether nothing has run here that may have changed what the next spec sees: Python's modules, or ours."""
+        self._keys: dict[str, str] = {}
+        self._under_way: set[str] = set()
+        self._tried: set[str] = set()
         self.kept = Kept(Store(project.cache))
 
     def key(self, folder: StackFolder) -> str | None:
@@ -61,20 +65,22 @@ class Evaluator:
 
     def evaluate(self, folder: StackFolder) -> Evaluated:
         """Evaluate, check and render the stack in *folder*. Raises SpecError with everything that is wrong with it."""
+        return self._evaluate(folder, load_stack)
+
+    def _evaluate(self, folder: StackFolder, load: Callable[[StackFolder], Stack]) -> Evaluated:
         self._aside.write()
         source, known = self._read(folder)
         before = {name: self._view.value(folder, name) for name in known or ()}
         self._sound = self._sound and known is not None
         try:
             with _heard() as heard:
-                stack = load_stack(folder)
+                stack = load(folder)
                 checked = check_stack(stack, folder, self._elsewhere)
                 rendering = render_stack(checked)
         finally:
-            # Of what it refers to nobody has looked whether that does more than compute.
-            self._sound = self._sound and not self._elsewhere.evaluated
+            self._sound = self._sound and all(map(self.only_computes, self._elsewhere.evaluated))
         entry = pack(rendering.claim(checked), rendering, self._said(checked, rendering))
-        if known is None or heard or checked.across or not self._sound or self._leaks(entry):
+        if known is None or heard or not self._sound or self._leaks(entry):
             return Evaluated(entry, stack)
         # A file that was saved meanwhile: of which of its contents this came, nobody knows.
         now = self._view.again()
@@ -82,10 +88,29 @@ class Evaluator:
             now.value(folder, name) != value for name, value in before.items()
         ):
             return Evaluated(entry, stack)
+        for other in {stack_and_unit(unit)[0] for units in checked.across.values() for unit in units}:
+            self._keep_other(other)
         premises = {**before, **{name: self._view.value(folder, name) for name in checked_premises(checked)}}
         if any(premises[f"kind {unit.unit.module}"] != unit.source.kind for unit in checked.units.values()):
             return Evaluated(entry, stack)
         return Evaluated(entry, stack, self.kept.keep(folder, source, premises, entry))
+
+    def _keep_other(self, name: str) -> None:
+        """Evaluate a stack that another one refers to, if that is not kept: without it that one cannot be kept."""
+        folder = StackFolder(self._project, self._project.stacks / name)
+        if name not in self._tried and self._key_of_other(name) is None and self.only_computes(folder):
+            self._tried.add(name)
+            with contextlib.suppress(UserError, OSError):
+                self._evaluate(folder, load_aside)
+
+    def _key_of_other(self, name: str) -> str | None:
+        """The name of the entry of a stack that another one refers to; None where they refer to each other, too."""
+        if name not in self._keys and name not in self._under_way:
+            self._under_way.add(name)
+            if key := self.key(StackFolder(self._project, self._project.stacks / name)):
+                self._keys[name] = key
+            self._under_way.discard(name)
+        return self._keys.get(name)
 
     def only_computes(self, folder: StackFolder) -> bool:
         """Whether evaluating the stack in *folder* leaves everything here as it is."""
@@ -120,7 +145,9 @@ class Evaluator:
             said = said_in(unit, texts, self._sources, calls)
             if said.remote or said.unseen or said.loose:
                 own[unit.name] = {"remote": dict(said.remote), "unseen": said.unseen, "loose": said.loose}
-        return {"modules": sorted({unit.module for unit in rendering.stack.units.values()}), "own": own}
+        stack = rendering.stack
+        modules = sorted({unit.module for unit in stack.units.values()})
+        return {"modules": modules, "own": own, "stacks_before": list(stack.stacks_before)}
 
 
 def _calls(checked: CheckedUnit, main: str) -> Mapping[str, Sequence[Declared]] | None:

@@ -50,7 +50,10 @@ def _folder(project: Project, name: str) -> StackFolder:
 
 def _answer(evaluator: Evaluator, project: Project, name: str, place: Path, *, keeps: bool) -> dict[str, Any]:
     try:
-        found = evaluator.evaluate(project.stack(name))
+        folder = project.stack(name)
+        if key := evaluator.key(folder) if keeps else None:
+            return {"key": key}  # another one refers to it, or another process was faster
+        found = evaluator.evaluate(folder)
     except SpecError as error:
         return {"problems": [asdict(problem) for problem in error.problems]}
     except (UserError, OSError, ValueError) as error:

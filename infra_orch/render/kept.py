@@ -30,7 +30,7 @@ from infra_orch.render.store import Store
 from infra_orch.render.write import Rendering
 from infra_orch.spec.premises import View
 
-SCHEMA = 1
+SCHEMA = 2
 """To be raised with every change of what an entry holds."""
 _MADE_BY = ("graph", "module", "spec", "render", "fingerprint", "commands")
 _LISTS = 8

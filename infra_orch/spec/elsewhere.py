@@ -46,8 +46,8 @@ class Elsewhere:
     def __init__(self, project: Project, folders: ModuleFolders | None = None) -> None:
         self._project = project
         self.folders = folders or ModuleFolders(project)
-        self.evaluated = False
-        """Whether a spec was evaluated here because others refer to it."""
+        self.evaluated: list[StackFolder] = []
+        """The stacks whose specs were evaluated here because others refer to them."""
         self._known: dict[str, Other | Missing] = {}
         self.edges: dict[str, frozenset[Edge]] = {}
 
@@ -79,7 +79,7 @@ class Elsewhere:
             return Missing(f"and {error.summary}", error.hint)
         if folder.name != name:
             return Missing(f'and no stack is called "{name}"', f'it is Stack.reference("{folder.name}")')
-        self.evaluated = True
+        self.evaluated.append(folder)
         try:
             stack = load_aside(folder)
         except SpecError as error:

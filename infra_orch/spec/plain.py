@@ -75,9 +75,7 @@ _BUILTINS = _words(
 _OTHERS = frozenset(dir(builtins)) - _BUILTINS
 """Names that mean something of Python's own which may do more than compute: not even as the name of something else."""
 # Names of attributes that lead out of what is computed: to files of a machine, to frames, or to another stack.
-_LEADS_OUT = _words(
-    "where reference mro format_map vformat sys os io codecs builtins importlib inspect types modules environ"
-)
+_LEADS_OUT = _words("where mro format_map vformat sys os io codecs builtins importlib inspect types modules environ")
 _FRAMES = re.compile(r"(?:gi|cr|ag|tb|f|co|func)_[a-z]+")
 _DUNDERS = _words("__init__ __post_init__ __name__ __doc__ __qualname__ __new__ __str__ __repr__ __eq__")
 _OWN_DUNDERS = _words("__name__ __all__ __slots__ __match_args__")

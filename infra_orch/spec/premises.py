@@ -1,8 +1,8 @@
 """What the evaluation of a stack depends on: told by name, so that it can be looked at again.
 
-A premise is a name such as `import lib.names`, `module modules/network` or `templates`. Its value is a digest of what
-lies in the project now. Where all values are what they were, so is what comes of the evaluation; no value holds a path
-of a machine, so that this also holds of a copy that lies elsewhere.
+A premise is a name such as `import lib.names`, `module modules/network`, `stack network` or `templates`. Its value is a
+digest of what lies in the project now. Where all values are what they were, so is what comes of the evaluation; no
+value holds a path of a machine, so that this also holds of a copy that lies elsewhere.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from infra_orch.errors import SpecError
-from infra_orch.project import Project, StackFolder
+from infra_orch.project import Project, StackFolder, stack_and_unit
 from infra_orch.spec.check import CheckedStack
 from infra_orch.spec.load import is_forgotten, next_path
 from infra_orch.spec.modules import ModuleFolders
@@ -58,14 +58,20 @@ class _OddError(Exception):
 class View:
     """The files of a project as they are now; each is looked at once, and what changes meanwhile is not seen.
 
-    *aside* are files that are not on the disk yet. They are no part of a module.
+    *stacks* tells by a stack's name what it is, if that is known. *aside* are files that are not on the disk yet. They
+    are no part of a module.
     """
 
     def __init__(
-        self, project: Project, folders: ModuleFolders, aside: Mapping[Path, bytes] = MappingProxyType({})
+        self,
+        project: Project,
+        folders: ModuleFolders,
+        stacks: Callable[[str], str | None],
+        aside: Mapping[Path, bytes] = MappingProxyType({}),
     ) -> None:
         self._project = project
         self._folders = folders
+        self._stacks = stacks
         self._aside = aside
         self._aside_in: dict[Path, set[str]] = {}
         for path in aside:
@@ -78,7 +84,7 @@ class View:
 
     def again(self) -> View:
         """A later view: of all files anew, and of the folders of which the system says that they have changed."""
-        view = View(self._project, self._folders, self._aside)
+        view = View(self._project, self._folders, self._stacks, self._aside)
         view._before, view._shared = self._listings, dict(self._shared)
         return view
 
@@ -101,6 +107,8 @@ class View:
             return parse_source(rest, folder).kind
         if kind == "module":
             return self._declared(self._project.root / rest)
+        if kind == "stack":
+            return self._stacks(rest)
         if kind == "shadows":
             return None if any(self._shadowed(place) for place in _places(folder)) else ""
         return self._templates(folder) if kind == "templates" else None
@@ -260,11 +268,14 @@ def read_premises(folder: StackFolder, source: bytes, view: View) -> tuple[str, 
 
 
 def checked_premises(checked: CheckedStack) -> Iterator[str]:
-    """Yield the premises of checking and rendering a stack: what its modules are, and what these declare."""
+    """Yield the premises of checking and rendering a stack: what its modules are, and what these declare; and what the
+    stacks are that it refers to.
+    """
     for text, source in {unit.unit.module: unit.source for unit in checked.units.values()}.items():
         yield f"kind {text}"
         if source.folder is not None:
             yield f"module {checked.folder.project.shown(source.folder)}"
+    yield from sorted({f"stack {stack_and_unit(unit)[0]}" for units in checked.across.values() for unit in units})
 
 
 def _dotted(imports: Iterable[Import], package: tuple[str, ...]) -> Iterator[tuple[str, bool]]:

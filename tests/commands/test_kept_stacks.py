@@ -54,6 +54,13 @@ SPEC = """
     stack.unit("b", module="inner", inputs={"text": a.outputs.text})
     stack.unit("c", module="team/vpc/aws", inputs={"text": "c"})
     """
+APP = """
+    from infra_orch import Stack
+
+    prod = Stack.reference("prod")
+    stack = Stack("app")
+    stack.unit("x", module="inner", inputs={"text": prod.unit("a").outputs.text}, after=[prod.unit("c")])
+    """
 FILES = {
     "modules/outer/main.tf": OUTER,
     "modules/inner/main.tf": MODULE,
@@ -140,9 +147,9 @@ def test_a_run_takes_what_is_kept_and_evaluates_a_stack_that_has_tasks(
     monkeypatch.setattr(
         "infra_orch.commands.evaluating.load_stack", lambda folder: evaluated.append(folder.name) or real(folder)
     )
-    applied = two.run("apply", "dev", "prod", "--auto-approve")
+    applied = two.run("apply", "dev", "prod", "--auto-approve", "--json")
     assert (applied.code, evaluated) == (0, ["dev"])
-    assert "checked" in two.run("show", "last", "--json").out
+    assert "checked" in applied.out
     two.write({"stacks/prod/stack.py": SPEC.replace('"c"}', '"C"}')})
     two.run("plan", "prod", "--unit", "c")
     two.run("plan", "prod", "--unit", "c")
@@ -187,6 +194,8 @@ EDITS: dict[str, dict[str, str | None]] = {
 
 @pytest.mark.parametrize("what", EDITS)
 def test_after_an_edit_the_answer_is_that_without_a_cache(two: Desk, what: str) -> None:
+    two.write({"stacks/app/stack.py": APP})
+    two.commit()
     before = answers(two)
     for path, text in EDITS[what].items():
         if text is None:
@@ -202,6 +211,36 @@ def test_after_an_edit_the_answer_is_that_without_a_cache(two: Desk, what: str) 
     shutil.rmtree(two.root / ".infra-orch/cache")
     assert first == answers(two)
     assert second == first
+
+
+def test_a_stack_that_refers_to_another_is_kept_with_what_that_is(two: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    two.write({"stacks/app/stack.py": APP})
+    shutil.rmtree(cache(two).parent)
+    assert two.run("validate", "app").code == 0
+    assert kept_of(two, "prod"), "it was evaluated, too"
+    before = kept_of(two, "app")
+    with monkeypatch.context() as patch:
+        patch.setattr("infra_orch.commands.evaluating.load_stack", None)
+        assert two.run("validate", "app").code == 0
+    two.write({"stacks/prod/stack.py": textwrap.dedent(SPEC).replace('unit("c"', 'unit("C"')})
+    assert "no unit of the stack" in two.run("validate", "app").err
+    two.write({"stacks/prod/stack.py": "# more\n" + textwrap.dedent(SPEC)})
+    assert two.run("validate", "app").code == 0
+    assert before != kept_of(two, "app")
+    assert_as_without_cache(two)
+
+
+def test_stacks_that_refer_to_each_other_or_to_one_that_reads_the_world_are_evaluated_each_time(two: Desk) -> None:
+    two.write({"stacks/app/stack.py": APP})
+    back = "stack.unit('z', module='inner', inputs={'text': Stack.reference('app').unit('x').outputs.text})\n"
+    two.write({"stacks/prod/stack.py": textwrap.dedent(SPEC) + back})
+    assert two.run("validate", "--all").code == 0
+    assert (kept_of(two, "app"), kept_of(two, "prod")) == (None, None)
+    assert_as_without_cache(two)
+    two.write({"stacks/prod/stack.py": "import os\n" + textwrap.dedent(SPEC)})
+    assert two.run("validate", "--all").code == 0
+    assert (kept_of(two, "app"), kept_of(two, "prod")) == (None, None)
+    assert_as_without_cache(two)
 
 
 def test_a_module_in_the_folder_or_from_a_registry_is_told_by_the_folder(two: Desk) -> None:
