@@ -104,7 +104,12 @@ FromRendered = Annotated[
     ),
 ]
 Prune = Annotated[
-    bool, typer.Option("--prune", help="Also destroy units that left the spec.", envvar="INFRA_ORCH_PRUNE")
+    bool,
+    typer.Option(
+        "--prune",
+        help="Also destroy units that left the spec, and with --affected deleted stacks.",
+        envvar="INFRA_ORCH_PRUNE",
+    ),
 ]
 Parallelism = Annotated[
     int | None,

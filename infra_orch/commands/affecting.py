@@ -127,19 +127,13 @@ def refuse_chosen(wanted: Wanted) -> None:
         raise UsageError("--affected chooses the units, and so do --unit and --tag", hint="give one of the two")
 
 
-def tell_deleted(found: Affected, project: Project, base: str, console: Console, *, prunes: bool) -> None:
+def tell_deleted(found: Affected, base: str, console: Console, *, prunes: bool) -> None:
     """Say which units and stacks a change deletes, and what destroys what still exists of them."""
-    stacks = sorted({stack for stack, _ in found.deleted if stack not in found.now})
     units = [f"{stack}/{unit}" for stack, unit in found.deleted if stack in found.now]
-    if units:
+    stacks = [f"the stack {stack}" for stack in found.deleted_stacks]
+    if units or stacks:
         hint = "" if prunes else "; --prune destroys what still exists of it"
-        console.note(f"deleted since {base}: {', '.join(units)}{hint}")
-    for stack in stacks:
-        shown = project.shown(project.stacks / stack)
-        console.note(
-            f"deleted since {base}: the stack {stack}; what still exists of it: "
-            f"git checkout {base} -- {shown} && infra-orch destroy {stack}"
-        )
+        console.note(f"deleted since {base}: {', '.join((*units, *stacks))}{hint}")
 
 
 def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console: Console, *, prunes: bool) -> Wanted:
@@ -150,7 +144,7 @@ def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console
     refuse_chosen(wanted)
     stack = project.stack(stack).name
     found = affected_units(project, [stack], change, console)
-    tell_deleted(found, project, change.base, console, prunes=prunes)
+    tell_deleted(found, change.base, console, prunes=prunes)
     gone = found.gone_from(stack) if prunes else ()
     if stack in found.reasons and not found.reasons[stack]:
         return wanted  # opening it says what is wrong with it

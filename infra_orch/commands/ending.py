@@ -210,6 +210,8 @@ def _write_records(one: Ended) -> dict[Path, bytes | None]:
     facts = run.facts()
     records = records_of(folder, sandbox=run.sandbox, committed=options.commit)
     units = _unit_records(one.selection, nodes, context, facts, run.records.units())
+    # Of a deleted stack, what was not destroyed: without its record nobody would know that it exists.
+    units = {name: known for name, known in run.records_before.items() if known["status"] != "destroyed"} | units
     status = run_status(one.outcomes, run.command, stopped=context.supervisor.stopping)
     run_document = context.redactor.value(run_record(one.outcomes, facts, status=status))
     if one.bundle:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from infra_orch.commands.committed import Differs, differences
 from infra_orch.commands.planted import refuse_planted
@@ -34,13 +34,15 @@ class Opened:
     """A stack that can be run: as rendered, with its tasks' functions (none where no Python was evaluated).
 
     *regions* are AWS_REGION and the like for tasks, from the stack's first AWS provider. *others* are the stacks that
-    it refers to, by name, as they lie rendered; one that never was rendered is left out.
+    it refers to, by name, as they lie rendered; one that never was rendered is left out. *records*, by unit, are those
+    of a stack that is deleted.
     """
 
     rendered: RenderedStack
     tasks: Mapping[str, Task]
     regions: Mapping[str, str]
     others: Mapping[str, RenderedStack] = field(default_factory=dict)
+    records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def folder(self) -> StackFolder:
@@ -102,15 +104,16 @@ def _declared(project: Project, names: Sequence[str]) -> dict[str, tuple[Renderi
 
 def _opened(rendered: RenderedStack, stack: Stack | None, read: _Read) -> Opened:
     tasks = {task.name: task for task in stack.tasks} if stack else {}
-    return Opened(rendered, tasks, _regions(stack) if stack else {}, _others(rendered, read))
+    return Opened(rendered, tasks, _regions(stack) if stack else {}, others_of(rendered, read))
 
 
 def opened_as_rendered(rendered: RenderedStack, read: _Read) -> Opened:
     """Open a stack as it lies rendered; the others that it refers to are *read* so, too. Raises as that does."""
-    return Opened(rendered, {}, {}, _others(rendered, read))
+    return Opened(rendered, {}, {}, others_of(rendered, read))
 
 
-def _others(rendered: RenderedStack, read: _Read) -> dict[str, RenderedStack]:
+def others_of(rendered: RenderedStack, read: _Read) -> dict[str, RenderedStack]:
+    """The stacks that one refers to, *read* as they lie rendered; one that never was rendered is left out."""
     project = rendered.folder.project
     folders = {name: StackFolder(project, project.stacks / name) for name in rendered.stacks_before}
     return {name: read(folder) for name, folder in folders.items() if folder.index.is_file()}

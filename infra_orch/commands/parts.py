@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from infra_orch.commands.affecting import affected_units, narrow, refuse_chosen, tell_deleted
+from infra_orch.commands.affecting import Change, affected_units, narrow, refuse_chosen, tell_deleted
+from infra_orch.commands.gone import open_gone
 from infra_orch.commands.opening import Opened, open_stack, open_stacks
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.selecting import chosen_names, wanted_of_each
 from infra_orch.commands.stacks import Asked, refuse_several
 from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
+from infra_orch.fingerprint.affected import Affected
 from infra_orch.project import Project
 from infra_orch.render.index import RenderedUnit
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a run is to do of one stack: *options* are those of the run, narrowed to what is wanted of the stack."""
+    """What a run is to do of one stack: *options* are those of the run, narrowed to what is wanted of the stack.
+
+    *let_go*: nodes of all stacks that came after units that are deleted, by these (`network/vpc`).
+    """
 
     opened: Opened
     options: RunOptions
+    let_go: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -50,26 +56,39 @@ def open_parts(project: Project, asked: Asked, options: RunOptions, console: Con
             return []
     if not asked.several:
         return [Part(open_stack(project, asked.only, console, from_rendered=options.from_rendered), options)]
-    wanted = _affected(project, asked, options, console) if options.change else dict.fromkeys(asked.names)
-    opened = open_stacks(project, wanted, console, from_rendered=options.from_rendered)
+    if options.change:
+        return _affected(project, asked, options, options.change, console)
+    opened = open_stacks(project, asked.names, console, from_rendered=options.from_rendered)
     settled = wanted_of_each(opened, options.wanted)
-    own = {name: settled[name] if only is None else only for name, only in wanted.items()}
-    return [Part(opened[name], replace(options, wanted=own[name])) for name in wanted if not own[name].nothing]
+    wanted = {name: of_it for name, of_it in settled.items() if not of_it.nothing}
+    return [Part(opened[name], replace(options, wanted=of_it)) for name, of_it in wanted.items()]
 
 
-def _affected(project: Project, asked: Asked, options: RunOptions, console: Console) -> Mapping[str, Wanted | None]:
-    """The stacks in which the change affects something, and which units in each; None: all that is wanted of it."""
-    assert options.change
+def _affected(project: Project, asked: Asked, options: RunOptions, change: Change, console: Console) -> list[Part]:
+    """What the *change* affects, and what it deletes where that is to be destroyed."""
     refuse_chosen(options.wanted)
-    found = affected_units(project, asked.names or None, options.change, console)
+    found = affected_units(project, asked.names or None, change, console)
     prunes = options.prunes(project)
-    tell_deleted(found, project, options.change.base, console, prunes=prunes)
+    tell_deleted(found, change.base, console, prunes=prunes)
     if not found.reasons and not (found.deleted and prunes):
-        console.note(f"nothing is affected by what changed since {options.change.base}")
-    wanted: dict[str, Wanted | None] = {}
+        console.note(f"nothing is affected by what changed since {change.base}")
+    wanted = _wanted(found, prunes=prunes)
+    opened = open_stacks(project, wanted, console, from_rendered=options.from_rendered)
+    parts = [Part(one, replace(options, wanted=wanted[name]), found.let_go) for name, one in opened.items()]
+    for name in found.deleted_stacks if prunes else ():
+        if options.from_rendered:  # the guard looks at what is committed, and that is no more
+            console.warn(f"the stack {name} is not destroyed by a run from rendered files; one without the flag does")
+        elif gone := open_gone(project, name, console, sandbox=options.sandbox):
+            of_it = replace(options, wanted=Wanted.of_units((), gone.rendered.left_over))
+            parts.append(Part(gone, of_it, found.let_go))
+    return parts
+
+
+def _wanted(found: Affected, *, prunes: bool) -> dict[str, Wanted]:
+    wanted: dict[str, Wanted] = {}
     for stack in found.now:
         units, gone = found.units(stack), found.gone_from(stack) if prunes else ()
         if units or gone:
             wanted[stack] = Wanted.of_units(units, gone)
     # What is wrong with the others is said when they are opened.
-    return {**wanted, **{stack: None for stack in found.reasons if stack not in found.now}}
+    return {**wanted, **{stack: Wanted() for stack in found.reasons if stack not in found.now}}

@@ -90,7 +90,9 @@ def preview(
     refuse_dependents(_destroyed(chosen), runs[0])
     if several:
         selection = joined(
-            {one.part.name: one.selection for one in chosen}, {part.name: part.opened.rendered for part in parts}
+            {one.part.name: one.selection for one in chosen},
+            {part.name: part.opened.rendered for part in parts},
+            parts[0].let_go,
         )
         others = {name: context for run in runs for name, context in run.others.items()}
         own = {part.name: run.context for part, run in zip(parts, runs, strict=True)}

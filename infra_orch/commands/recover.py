@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from infra_orch.commands.gone import open_gone
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.recovering import StandIn, as_it_was_run, conclude, owed, spec_tasks, standing_in, told
 from infra_orch.commands.session import Session, session
 from infra_orch.console import Console
-from infra_orch.errors import ExitCode, RefusedError, UserError
+from infra_orch.errors import ExitCode, RefusedError, UsageError, UserError
 from infra_orch.project import Project, stack_and_unit
 from infra_orch.recovery.adopt import Adoption, apply_adoption, forget_replaced, plan_adoption
 from infra_orch.recovery.case import Case, examine
@@ -33,12 +34,19 @@ def recover(project: Project, stack: str, options: RunOptions, console: Console,
     may exist that no state has. Raises UserError where a state cannot be read, RefusedError where something has to be
     decided and nobody is there to be asked.
     """
-    folder = project.stack(stack)
-    if not folder.index.exists():
-        console.note(f"nothing to recover: {folder.name} was never rendered, so nothing of it was run here")
-        return ExitCode.DONE
-    opened, from_rendered = as_it_was_run(folder, sandbox=options.sandbox)
-    options = replace(options, from_rendered=from_rendered)
+    try:
+        folder = project.stack(stack)
+    except UsageError:
+        gone = open_gone(project, stack.removeprefix("stacks/"), console, sandbox=options.sandbox)
+        if gone is None:
+            raise
+        opened = gone
+    else:
+        if not folder.index.exists():
+            console.note(f"nothing to recover: {folder.name} was never rendered, so nothing of it was run here")
+            return ExitCode.DONE
+        opened, from_rendered = as_it_was_run(folder, sandbox=options.sandbox)
+        options = replace(options, from_rendered=from_rendered)
     with progress_for(console) as progress, session(project, opened, "recover", console, progress, options) as run:
         if not owed(run):
             console.note(f"nothing to recover: no run of {opened.rendered.name} died")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from infra_orch._version import __version__
 from infra_orch.commands.backends import check_backends
@@ -72,7 +73,8 @@ class Session:
     """A run under way on one stack: its context, and what is true of it. *lock* is None for a run that only reads
     states. *others* are the contexts of other stacks, by name, of which it reads units.
 
-    *past* is what was true of a run that died, when this one stands in for it.
+    *past* is what was true of a run that died, when this one stands in for it. *records_before* are records that do not
+    lie beside the stack file any more.
     """
 
     context: RunContext
@@ -86,6 +88,7 @@ class Session:
     lock: StackLock | None = None
     others: Mapping[str, RunContext] = field(default_factory=dict)
     past: Past | None = None
+    records_before: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def contexts(self) -> Contexts:
@@ -95,7 +98,7 @@ class Session:
     @property
     def records(self) -> Records:
         """What is known of the units that exist: their records, in the sandbox those of what is in the emulator."""
-        return self.records_in(self.context.stack.folder)
+        return replace(self.records_in(self.context.stack.folder), before=self.records_before)
 
     def records_in(self, folder: StackFolder) -> Records:
         """What is known of the units of any stack that exist."""
@@ -185,8 +188,9 @@ def sessions(
             context = context_of(request, shared, journal, wallet, (lock.handle,) if lock else ())
             at = now.isoformat(timespec="seconds")
             others = others_of(request, context, supervisor, stack)
-            sandbox = request.options.sandbox
-            runs.append(Session(context, engine, repository, command, at, began, sandbox, checkout, lock, others))
+            one = Session(context, engine, repository, command, at, began, request.options.sandbox, checkout)
+            before = request.part.opened.records
+            runs.append(replace(one, lock=lock, others=others, records_before=before))
         gateway = stack.enter_context(served_by(project, [run.context for run in runs], console))
         told = [ProgressOf(part.name, progress) if several else progress for part in parts]
         yield [_served(run, gateway, of) for run, of in zip(runs, told, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from infra_orch.fingerprint.fingerprint import Fingerprint, compare
 from infra_orch.project import as_seen_from, stack_and_unit
@@ -27,20 +27,28 @@ class Content:
 class Affected:
     """What a change affects: by stack and unit, why; and what it deletes, as (stack, unit).
 
-    *now* are the stacks as they are, those that nobody can tell left out.
+    *now* are the stacks as they are, those that nobody can tell left out. *let_go*: what came after units that are
+    deleted, by these, as `network/vpc`.
     """
 
     reasons: Mapping[str, Mapping[str, tuple[str, ...]]]
     deleted: tuple[tuple[str, str], ...]
     now: Mapping[str, Content]
+    let_go: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def only(self, stacks: Collection[str]) -> Affected:
         """The same of some *stacks* alone."""
-        return Affected(
-            {stack: units for stack, units in self.reasons.items() if stack in stacks},
-            tuple((stack, unit) for stack, unit in self.deleted if stack in stacks),
-            {stack: content for stack, content in self.now.items() if stack in stacks},
+        return replace(
+            self,
+            reasons={stack: units for stack, units in self.reasons.items() if stack in stacks},
+            deleted=tuple((stack, unit) for stack, unit in self.deleted if stack in stacks),
+            now={stack: content for stack, content in self.now.items() if stack in stacks},
         )
+
+    @property
+    def deleted_stacks(self) -> tuple[str, ...]:
+        """The stacks that are deleted as a whole."""
+        return tuple(sorted({stack for stack, _ in self.deleted if stack not in self.now}))
 
     def units(self, stack: str) -> tuple[str, ...]:
         """The units of a stack that are affected."""
@@ -68,15 +76,17 @@ def affected(now: Mapping[str, Content | None], before: Mapping[str, Content | N
     deleted = [
         (stack, unit) for stack, content in sorted(before.items()) if content for unit in _gone(stack, content, now)
     ]
+    then = joint_graph({stack: content.stack for stack, content in before.items() if content}, "plan")
+    let_go = {f"{stack}/{unit}": then.downstream.get(f"{stack}/{unit}", frozenset()) for stack, unit in deleted}
     if downstream:
-        for stack, units in _below(known, before, changed, deleted).items():
+        for stack, units in _below(known, changed, let_go.values()).items():
             changed[stack] |= units
     reasons = {
         stack: {unit: changed[stack][unit] for unit in content.units if unit in changed[stack]} if content else {}
         for stack, content in now.items()
     }
     found = {stack: units for stack, units in reasons.items() if units or now[stack] is None}
-    return Affected(found, tuple(deleted), known)
+    return Affected(found, tuple(deleted), known, let_go)
 
 
 def _gone(stack: str, before: Content, now: Mapping[str, Content | None]) -> Iterator[str]:
@@ -103,16 +113,14 @@ def _changed(now: Content, before: Content | None) -> Iterator[tuple[str, tuple[
 
 def _below(
     now: Mapping[str, Content],
-    before: Mapping[str, Content | None],
     changed: Mapping[str, Mapping[str, tuple[str, ...]]],
-    deleted: Collection[tuple[str, str]],
+    let_go: Collection[frozenset[str]],
 ) -> dict[str, dict[str, tuple[str, ...]]]:
-    """The units, by stack, that come after those that are affected, with what they come after directly."""
+    """The units, by stack, that come after those that are affected, with what they come after directly; and those that
+    came after what is deleted.
+    """
     graph = joint_graph({stack: content.stack for stack, content in now.items()}, "plan")
-    then = joint_graph({stack: content.stack for stack, content in before.items() if content}, "plan")
-    orphaned = {
-        node for stack, unit in deleted for node in then.downstream.get(f"{stack}/{unit}", ()) if node in graph.upstream
-    }
+    orphaned = frozenset[str]().union(*let_go) & graph.upstream.keys()
     own = {f"{stack}/{unit}" for stack, units in changed.items() for unit in units}
     reached = graph.closure(own | orphaned, down=True)
     found: dict[str, dict[str, tuple[str, ...]]] = {stack: {} for stack in now}

@@ -57,7 +57,7 @@ def bring_back(names: list[str], folder: StackFolder, repository: Repository | N
 
     Raises UserError where there is none: then nothing can tell what Terraform was given.
     """
-    kept = read_index(folder).left_over if names else {}
+    kept = read_index(folder).left_over if names and folder.index.is_file() else {}
     return [_from_disk(kept[name], folder) if name in kept else _bring_back(name, folder, repository) for name in names]
 
 

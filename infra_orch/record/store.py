@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,13 @@ _LINES = 200
 
 @dataclass(frozen=True)
 class Records:
-    """Where the records of a stack lie: beside the stack file, or apart for the sandbox's, which are no real ones."""
+    """Where the records of a stack lie: beside the stack file, or apart for the sandbox's, which are no real ones.
+
+    *before* are records of units, by name, that lie there no more: the stack is deleted.
+    """
 
     folder: Path
+    before: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def runs(self) -> Path:
@@ -52,10 +56,9 @@ class Records:
     @cached_property
     def _units(self) -> Mapping[str, Mapping[str, Any]]:
         if not self.folder.is_dir():
-            return {}
-        return {
-            path.stem: read_record(path) for path in sorted(self.folder.glob("*.json")) if NAME.fullmatch(path.stem)
-        }
+            return self.before
+        paths = [path for path in sorted(self.folder.glob("*.json")) if NAME.fullmatch(path.stem)]
+        return {**self.before, **{path.stem: read_record(path) for path in paths}}
 
 
 def records_of(stack: StackFolder, *, sandbox: bool, committed: bool) -> Records:
@@ -69,23 +72,31 @@ def records_of(stack: StackFolder, *, sandbox: bool, committed: bool) -> Records
 
 def read_record(path: Path) -> Mapping[str, Any]:
     """Read a record. Raises UserError where it is none, or one of a newer schema."""
+    shown = _from_here(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _no_record(error, shown) from error
+    return parse_record(text, shown)
+
+
+def parse_record(text: str, shown: str) -> Mapping[str, Any]:
+    """Read the *text* of a record, which messages call *shown*. Raises as read_record() does."""
+    try:
+        document = json.loads(text)
         schema = document["schema"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        shown = _from_here(path)
-        raise UserError(
-            f"this is not a record: {error}", where=Where(shown), hint=f"git checkout -- {shown} brings it back"
-        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _no_record(error, shown) from error
     if not isinstance(schema, int) or schema > SCHEMA:
         newer = f"this was written by a newer infra-orch (schema {schema!r})"
-        raise UserError(newer, where=Where(_from_here(path)), hint="upgrade infra-orch")
+        raise UserError(newer, where=Where(shown), hint="upgrade infra-orch")
     if wrong := misfit(document, RUN_SHAPE if "units" in document else UNIT_SHAPE):
-        shown = _from_here(path)
-        raise UserError(
-            f"this is not a record: {wrong}", where=Where(shown), hint=f"git checkout -- {shown} brings it back"
-        )
+        raise _no_record(wrong, shown)
     return dict(document)
+
+
+def _no_record(why: object, shown: str) -> UserError:
+    return UserError(f"this is not a record: {why}", where=Where(shown), hint=f"git checkout -- {shown} brings it back")
 
 
 def left_over(records: Records, units: set[str]) -> list[str]:

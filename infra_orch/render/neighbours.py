@@ -64,6 +64,11 @@ class Neighbours:
         if problems:
             raise SpecError(problems)
 
+    def holder(self, backend: str) -> tuple[Path, str] | None:
+        """The stack's folder, and its unit, whose state is the one that the text *backend* of a backend.tf names."""
+        found = self._by_state.get(_state(backend), [])
+        return found[0] if found else None
+
     def _problems(self, claim: Claim, own: Path) -> Iterator[Problem]:
         namesakes = [path for path in self._by_name.get(claim.name, ()) if path != own]
         for path in namesakes:

@@ -16,9 +16,12 @@ from infra_orch.run.progress import Progress
 from infra_orch.run.unit import Planned
 
 
-def joined(parts: Mapping[str, Selection], stacks: Mapping[str, RenderedStack]) -> Selection:
+def joined(
+    parts: Mapping[str, Selection], stacks: Mapping[str, RenderedStack], let_go: Mapping[str, frozenset[str]]
+) -> Selection:
     """Return what a run works on in all of *stacks*, given its parts, both by the names of the stacks' folders.
 
+    *let_go*: by units that are deleted, what came after them: these are destroyed when that has let go of them.
     Raises RefusedError where stacks as they are rendered wait for each other.
     """
     first = next(iter(parts.values()))
@@ -28,7 +31,7 @@ def joined(parts: Mapping[str, Selection], stacks: Mapping[str, RenderedStack]) 
             beside(f"{stack}/", name): work for stack, part in parts.items() for name, work in part.outside.items()
         },
         tasks={f"{stack}/{name}": task for stack, part in parts.items() for name, task in part.tasks.items()},
-        graph=_graph(parts, stacks),
+        graph=_graph(parts, stacks, let_go),
         kind=first.kind,
         regions={stack: part.regions[""] for stack, part in parts.items()},
         pace=_pace({stack: part.pace for stack, part in parts.items()}),
@@ -54,11 +57,14 @@ def preview_of(preview: Preview, stack: str) -> Preview:
     return Preview(part_of(preview.nodes, stack), known)
 
 
-def _graph(parts: Mapping[str, Selection], stacks: Mapping[str, RenderedStack]) -> Graph:
+def _graph(
+    parts: Mapping[str, Selection], stacks: Mapping[str, RenderedStack], let_go: Mapping[str, frozenset[str]]
+) -> Graph:
     """The order among all parts: that of each, and what leads from stack to stack, also by way of nodes left out."""
     whole = whole_graph(stacks, next(iter(parts.values())).kind)
     chosen = {f"{stack}/{node}" for stack, part in parts.items() for node in part.graph.upstream}
     within = {(f"{stack}/{a}", f"{stack}/{b}") for stack, part in parts.items() for a, b in part.graph.edges}
+    within |= {(after, gone) for gone in let_go.keys() & chosen for after in let_go[gone] & chosen}
     joint = Graph.of(chosen, within.union(whole.only(chosen & whole.upstream.keys()).edges))
     if cycle := joint.cycle():
         raise RefusedError(f"with the units that left the spec there is no order: {' -> '.join(cycle)}")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from child_process import Child, until
 
 from infra_orch.git.export import Aside
 
@@ -419,20 +422,99 @@ def test_units_that_a_change_deletes_are_destroyed_where_that_is_asked_for(commi
     applied(committed)
     spec = (committed.root / "stacks/prod/stack.py").read_text()
     committed.write({"stacks/prod/stack.py": spec.replace('c = stack.unit("c"', '# c = stack.unit("c"')})
-    states = committed.root / "stacks/team/dev/state"
-    kept = shutil.move(states, committed.root.parent / "kept")
-    shutil.rmtree(committed.root / "stacks/team")
     done = committed.run("plan", "--affected", "--base", "HEAD")
     assert (done.code, done.out) == (0, "")
     assert "deleted since HEAD: prod/c; --prune destroys what still exists of it" in done.err
-    assert "git checkout HEAD -- stacks/team/dev && infra-orch destroy team/dev" in done.err
     done = committed.run("apply", "--affected", "--base", "HEAD", "--prune", "--auto-approve")
     assert done.code == 0, done.err
     assert "prod/c (destroy): 1 to destroy" in done.out
     assert not (committed.root / "stacks/prod/record/c.json").exists()
-    committed.git("checkout", "HEAD~1", "--", "stacks/team/dev")
-    shutil.move(kept, states)
-    assert committed.run("destroy", "team/dev", "--auto-approve").code == 0
+
+
+def test_stacks_that_a_change_deletes_are_destroyed_where_that_is_asked_for(committed: Desk) -> None:
+    """`h` reads `far`, which reads `prod`: each is destroyed before what it reads."""
+    dev = (
+        textwrap.dedent(DEV)
+        + "stack.unit('h', module='plain', inputs={'text': Stack.reference('far').unit('g').outputs.text})\n"
+    )
+    committed.write({"stacks/far/stack.py": FAR, "stacks/team/dev/stack.py": dev})
+    applied(committed)
+    (committed.root / "stacks/team/dev/stack.py").write_text(textwrap.dedent(DEV))
+    committed.git("rm", "-rq", "stacks/far", "stacks/prod")
+    status = ("status", "--short", "--ignored", "stacks/far", "stacks/prod")
+    before = committed.git(*status)
+    done = committed.run("plan", "--affected", "--base", "HEAD")
+    assert "deleted since HEAD: team/dev/h, the stack far, the stack prod; --prune destroys" in done.err
+    assert "to destroy" not in done.out.replace("0 to destroy", "")
+    done = committed.run("plan", "--affected", "--base", "HEAD", "--prune")
+    assert (done.code, committed.git(*status)) == (0, before), done.err
+    assert "far/f (destroy): 1 to destroy" in done.out
+    committed.commit()
+    done = committed.run("apply", "--affected", "--base", "HEAD~1", "--prune", "--auto-approve", "--json")
+    assert done.code == 0, done.err
+    stacks = json.loads(done.out)["stacks"]
+    assert {stack: sorted(of["units"]) for stack, of in stacks.items()} == {
+        "far": ["f", "g"],
+        "prod": ["a", "b", "c", "d"],
+        "team/dev": ["h"],
+    }
+    states = [*committed.root.glob("stacks/far/state/*.tfstate"), *committed.root.glob("stacks/prod/state/*.tfstate")]
+    assert {state.stem: json.loads(state.read_text())["resources"] for state in states} == {
+        unit: [] for unit in "abcdfg"
+    }
+    assert committed.git("ls-files", "stacks/far", "stacks/prod").count("record/runs/") == 2
+    assert "record/f.json" not in committed.git("ls-files", "stacks/far")
+    again = committed.run("apply", "--affected", "--base", "HEAD~2", "--prune", "--auto-approve")
+    assert (again.code, "to destroy" in again.out) == (0, False), again.err
+
+
+def test_a_run_that_died_while_it_destroyed_a_deleted_stack_is_seen_to(
+    committed: Desk, start: Callable[..., Child]
+) -> None:
+    mark = committed.root.parent / "begun"
+    slow = f"""
+        resource "terraform_data" "it" {{
+          provisioner "local-exec" {{
+            when    = destroy
+            command = "touch {mark}; exec sleep 2"
+          }}
+        }}
+        """
+    spec = "from infra_orch import Stack\nstack = Stack('far')\nf = stack.unit('f', module='slow')\nstack.unit('g', module='slow', after=[f])\n"
+    committed.write({"modules/slow/main.tf": slow, "stacks/far/stack.py": spec})
+    applied(committed)
+    destroy = ("apply", "--affected", "--base", committed.git("rev-parse", "HEAD").strip(), "--prune", "--auto-approve")
+    committed.git("rm", "-rq", "stacks/far")
+    committed.commit()
+    child = start(*destroy)
+    until(mark.exists, "the destroy of g")
+    child.kill_alone()
+    recovered = committed.run("recover", "far")
+    assert recovered.code == 0, recovered.err
+    assert "g" in recovered.out
+    done = committed.run(*destroy, "--json")
+    assert done.code == 0, done.err
+    assert list(json.loads(done.out)["stacks"]["far"]["units"]) == ["f"]
+    assert "nothing is affected" in committed.run("plan", "--affected", "--base", "HEAD").err
+
+
+def test_a_stack_whose_states_are_elsewhere_is_not_taken_for_destroyed(committed: Desk) -> None:
+    applied(committed)
+    shutil.rmtree(committed.root / "stacks/team")
+    done = committed.run("apply", "--affected", "--base", "HEAD", "--prune", "--auto-approve")
+    assert done.code == 77
+    assert "e exists, says the record in git, and no state is in stacks/team/dev/state/" in done.err
+
+
+def test_a_stack_whose_folder_is_called_otherwise_is_not_destroyed_under_the_new_one(committed: Desk) -> None:
+    spec = 'from infra_orch import Backend, Stack\nstack = Stack("far", backend=Backend("local", path="{root}/{stack}-{unit}.tfstate"))\nstack.unit("f", module="plain", inputs={"text": "f"})\n'
+    committed.write({"stacks/far/stack.py": spec.replace("{root}", str(committed.root.parent))})
+    applied(committed)
+    committed.git("mv", "stacks/far", "stacks/near")
+    assert committed.run("render", "near").code == 0
+    done = committed.run("apply", "--affected", "--base", "HEAD", "--prune", "--auto-approve")
+    assert "far/f is not destroyed: its state is that of f in stacks/near now" in done.err
+    assert "unchanged: near/f" in done.out
 
 
 def test_a_stack_whose_file_is_gone_keeps_nobody_from_the_others(committed: Desk) -> None:

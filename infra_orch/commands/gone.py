@@ -1,0 +1,77 @@
+"""Stacks whose folders are deleted: opened with nothing in them but what still exists of what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from infra_orch.commands.opening import Opened, others_of
+from infra_orch.console import Console
+from infra_orch.errors import UserError
+from infra_orch.git.repository import Repository, find_repository
+from infra_orch.graph.graph import Graph
+from infra_orch.project import Project, StackFolder
+from infra_orch.record.leftover import bring_back
+from infra_orch.record.store import Records, parse_record
+from infra_orch.render.index import KeptUnit, RenderedStack, from_json, read_index
+from infra_orch.render.neighbours import Neighbours
+
+
+def open_gone(project: Project, name: str, console: Console, *, sandbox: bool) -> Opened | None:
+    """Open a deleted stack as git has it last: what still exists of it, by its records, has left the spec.
+
+    None where nothing does. What another stack works on by now, as when a folder was renamed, is left alone, and that
+    is said. Raises UserError where git does not have what Terraform was given.
+    """
+    folder, repository = StackFolder(project, project.stacks / name), find_repository(project.root)
+    before = _last_render(folder, repository) if repository else None
+    if repository is None or before is None:
+        return None
+    units = {**before.units, **{unit: kept.unit for unit, kept in before.left_over.items()}}
+    records = {} if sandbox else _last_records(folder, repository)
+    known = Records(folder.record, records).units()
+    # What exists in an emulator, only that knows.
+    existing = [unit for unit in units if sandbox or known.get(unit, {}).get("status", "destroyed") != "destroyed"]
+    kept = _not_taken_over(folder, existing, repository, console)
+    if not kept:
+        return None
+    left_over = {unit: KeptUnit(units[unit], tuple(sorted(before.graph.downstream.get(unit, ())))) for unit in kept}
+    empty = replace(before, units={}, tasks={}, graph=Graph.of((), ()), left_over=left_over)
+    return Opened(empty, {}, {}, others_of(before, read_index), records)
+
+
+def _last_render(folder: StackFolder, repository: Repository) -> RenderedStack | None:
+    path = repository.relative(folder.index)
+    commit = repository.last_commit_with(path)
+    text = repository.show(commit, path) if commit else None
+    return from_json(text.decode(errors="replace"), folder) if text is not None else None
+
+
+def _last_records(folder: StackFolder, repository: Repository) -> dict[str, Mapping[str, Any]]:
+    """The records of the units as they were deleted."""
+    place = repository.relative(folder.record)
+    commit = repository.last_commit_with(place)
+    listed = repository.list_tree(commit, place) if commit else []
+    blobs = {path: blob for path, blob in listed if path.rpartition("/")[0] == place and path.endswith(".json")}
+    contents = repository.read_blobs(blobs.values())
+    texts = {path: contents[blob].decode(errors="replace") for path, blob in blobs.items()}
+    return {path[len(place) + 1 : -len(".json")]: parse_record(text, path) for path, text in texts.items()}
+
+
+def _not_taken_over(folder: StackFolder, units: list[str], repository: Repository, console: Console) -> list[str]:
+    """Those of *units* whose states no other stack has, as it lies rendered."""
+    neighbours, found = Neighbours(folder.project), []
+    for name in units:
+        try:
+            (unit,) = bring_back([name], folder, repository)
+        except UserError:
+            found.append(name)  # said when it is its turn
+            continue
+        if holder := neighbours.holder(unit.files["backend.tf"]):
+            path, other = holder
+            shown = folder.project.shown(path)
+            console.warn(f"{folder.name}/{name} is not destroyed: its state is that of {other} in {shown} now")
+        else:
+            found.append(name)
+    return found
