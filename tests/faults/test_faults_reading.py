@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -39,8 +40,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
+EXAMPLES = 150 if "FAULTS_ROUNDS" in os.environ else 60
 MANY = settings(
-    max_examples=150,
+    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -146,7 +148,7 @@ def test_records(two_units: Desk, written: Path, command: list[str]) -> None:
     paths = [*written.glob("stacks/dev/record/**/*.json"), *written.glob(".infra-orch/runs/*/run.json")]
     texts = {path: path.read_text() for path in paths}
 
-    @settings(MANY, max_examples=5 if command[0] == "plan" else 150)
+    @settings(MANY, max_examples=5 if command[0] == "plan" else EXAMPLES)
     @given(st.data())
     def check(data: st.DataObject) -> None:
         path = data.draw(st.sampled_from(sorted(texts)))

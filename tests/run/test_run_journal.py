@@ -58,7 +58,7 @@ def test_a_journal_of_a_newer_version_is_not_guessed_at(tmp_path: Path) -> None:
         read_journal(path)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.one_of(st.binary(max_size=300), st.lists(st.recursive(st.none() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c))).map(lambda v: "\n".join(map(json.dumps, v)).encode())))  # fmt: skip
 def test_whatever_lies_there_is_read_or_refused(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
