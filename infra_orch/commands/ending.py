@@ -163,7 +163,8 @@ def _finished(one: Ended) -> dict[str, Any]:
     context, outcomes = one.run.context, one.outcomes
     status = run_status(outcomes, one.run.command, stopped=context.supervisor.stopping)
     used = context.gateway.used if context.gateway else None
-    finished = document(outcomes, one.run.facts(), status=status, left_over=one.left_over, gateway=used)
+    facts, graph = one.run.facts(), one.selection.graph
+    finished = document(outcomes, facts, graph, status=status, left_over=one.left_over, gateway=used)
     return dict(context.redactor.value(finished)) | ({"bundle": one.bundle} if one.bundle else {})
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra_orch.gateway.client import Used
+from infra_orch.graph.graph import Graph
 from infra_orch.record.record import RunFacts, node_json, task_json
-from infra_orch.run.outcome import Outcome
+from infra_orch.run.outcome import AttributeChange, Outcome
 
 SCHEMA = 1
 SCHEMA_ID = "urn:infra-orch:schema:run-document:1"
@@ -16,9 +17,16 @@ SEVERAL_SCHEMA_ID = "urn:infra-orch:schema:runs-document:1"
 
 
 def document(
-    outcomes: Mapping[str, Outcome], facts: RunFacts, *, status: str, left_over: list[str], gateway: Used | None
+    outcomes: Mapping[str, Outcome],
+    facts: RunFacts,
+    graph: Graph,
+    *,
+    status: str,
+    left_over: list[str],
+    gateway: Used | None,
 ) -> dict[str, Any]:
-    """Return the document of a run. *left_over* are units that left the spec and still exist.
+    """Return the document of a run, whose nodes come in the order of *graph*. *left_over* are units that left the spec
+    and still exist.
 
     *gateway* is what the provider gateway did; None where it was switched off.
     """
@@ -36,11 +44,27 @@ def document(
         "commit": facts.commit,
         "dirty": facts.dirty,
         "engine": {"name": facts.engine, "version": facts.engine_version},
-        "units": {name: node_json(outcome) for name, outcome in outcomes.items() if not outcome.is_task},
+        "units": {name: _unit_json(outcome) for name, outcome in outcomes.items() if not outcome.is_task},
         "tasks": {name: task_json(outcome) for name, outcome in outcomes.items() if outcome.is_task},
+        "edges": [list(edge) for edge in graph.edges],
         "left_over": left_over,
         "gateway": _gateway(gateway),
     }
+
+
+def _unit_json(outcome: Outcome) -> dict[str, Any]:
+    """A unit's outcome with what a record leaves out: each attribute, and all that Terraform said of a failure."""
+    found = node_json(outcome)
+    for entry, change in zip(found["resources"], outcome.resources, strict=True):
+        entry["attributes"] = [_attribute(attribute) for attribute in change.attributes]
+    if outcome.failure:
+        found["error"]["detail"] = outcome.failure.detail
+    return found
+
+
+def _attribute(change: AttributeChange) -> dict[str, Any]:
+    forces = {"forces_replacement": True} if change.forces_replacement else {}
+    return {"path": change.path, "before": change.before, "after": change.after, **forces}
 
 
 def documents(stacks: Mapping[str, Any], command: str, status: str, duration: float) -> dict[str, Any]:
