@@ -43,6 +43,12 @@ Head = Annotated[
         show_default=False,
     ),
 ]
+DetailedExitcode = Annotated[
+    bool,
+    typer.Option(
+        "--detailed-exitcode", help="Exit with 2 where there are changes.", envvar="INFRA_ORCH_DETAILED_EXITCODE"
+    ),
+]
 NoDownstream = Annotated[
     bool,
     typer.Option(

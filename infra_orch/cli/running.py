@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,12 +41,7 @@ def plan(
     why: o.Why = False,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
-    detailed_exitcode: Annotated[
-        bool,
-        typer.Option(
-            "--detailed-exitcode", help="Exit with 2 where there are changes.", envvar="INFRA_ORCH_DETAILED_EXITCODE"
-        ),
-    ] = False,
+    detailed_exitcode: o.DetailedExitcode = False,
 ) -> int:
     """Show what an apply would do, with truthful values."""
     from infra_orch.commands.affecting import change_asked_for
@@ -74,6 +70,70 @@ def plan(
     project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
     stacks = asked_for(project, stack or (), console, everything=all, affected=affected, from_rendered=from_rendered)
     return command(project, stacks, options, console)
+
+
+def preview(
+    stack: o.Stacks = None,
+    base: o.Base = None,
+    no_downstream: o.NoDownstream = False,
+    why: o.Why = False,
+    format: Annotated[  # noqa: A002  the option's name
+        str, typer.Option("--format", metavar="FORMAT", help="markdown or json.", envvar="INFRA_ORCH_FORMAT")
+    ] = "markdown",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write it there.", envvar="INFRA_ORCH_OUT", show_default=False),
+    ] = None,
+    group: Annotated[
+        str,
+        typer.Option(
+            "--group", metavar="NAME", help="Tells the comments of one change apart.", envvar="INFRA_ORCH_GROUP"
+        ),
+    ] = "default",
+    report_url: Annotated[
+        str,
+        typer.Option(
+            "--report-url",
+            metavar="URL",
+            help="Where the full report is.",
+            envvar="INFRA_ORCH_REPORT_URL",
+            show_default=False,
+        ),
+    ] = "",
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", help="Characters that it may have.", envvar="INFRA_ORCH_LIMIT")
+    ] = 65536,
+    sandbox: o.Sandbox = False,
+    prune: o.Prune = False,
+    parallelism: o.Parallelism = None,
+    fail_fast: o.FailFast = False,
+    max_failures: o.MaxFailures = None,
+    engine: o.Engine = None,
+    no_gateway: o.NoGateway = False,
+    detailed_exitcode: o.DetailedExitcode = False,
+) -> int:
+    """Plan what a change affects, and make a comment of it for its pull request."""
+    from infra_orch.commands.affecting import change_asked_for
+    from infra_orch.commands.preview import preview as command
+    from infra_orch.commands.preview import wish
+    from infra_orch.commands.stacks import asked_for
+
+    told = wish(format, out, group, report_url, limit, base=base)
+    options = _options(
+        None,
+        None,
+        fail_fast=fail_fast,
+        max_failures=max_failures,
+        change=change_asked_for(base, wanted=True, downstream=not no_downstream, why=why),
+        with_upstream=False,
+        with_downstream=False,
+        sandbox=sandbox,
+        prune=prune,
+        detailed_exitcode=detailed_exitcode,
+    )
+    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console()
+    stacks = asked_for(project, stack or (), console, everything=False, affected=True)
+    return command(project, stacks, options, told, console)
 
 
 def apply(

@@ -107,9 +107,12 @@ def nothing_to_do(command: str, console: Console) -> int:
     return ExitCode.DONE
 
 
-def finish_plan(ended: Sequence[Ended], console: Console, *, several: bool) -> None:
-    """End a plan: keep its document for `show`, print it where --json asks for it, and forget what is secret."""
-    _end(ended, console, several=several)
+def finish_plan(ended: Sequence[Ended], console: Console, *, several: bool) -> dict[str, dict[str, Any]]:
+    """End a plan: keep its document for `show`, print it where --json asks for it, and forget what is secret.
+
+    Returns the documents by the names of the stacks' folders.
+    """
+    return _end(ended, console, several=several)
 
 
 def finish_apply(ended: Sequence[Ended], console: Console, *, several: bool) -> None:
@@ -140,7 +143,7 @@ def _did_something(outcome: Outcome) -> bool:
     return outcome.status in (Status.APPLIED, Status.FAILED)
 
 
-def _end(ended: Sequence[Ended], console: Console, *, several: bool) -> None:
+def _end(ended: Sequence[Ended], console: Console, *, several: bool) -> dict[str, dict[str, Any]]:
     finished = {one.stack: _finished(one) for one in ended}
     for one in ended:
         context, told = one.run.context, finished[one.stack]
@@ -156,6 +159,7 @@ def _end(ended: Sequence[Ended], console: Console, *, several: bool) -> None:
         console.document(text(documents(finished, run.command, status, time.monotonic() - run.began)))
     elif console.json:
         console.document(text(finished[ended[0].stack]))
+    return finished
 
 
 def _finished(one: Ended) -> dict[str, Any]:

@@ -31,7 +31,8 @@ _COLOURS = {
 _NOT_SEEN = (Status.FAILED, Status.REFUSED, Status.BLOCKED, Status.DEFERRED, Status.CANCELLED)
 _SKIPPED = "nothing that their plans depend on has changed since their last apply; drift was not looked for"
 _MOST_ATTRIBUTES = 40
-_EMPTY = ("null", "[]", "{}", '""')
+EMPTY = ("null", "[]", "{}", '""')
+"""Values that say nothing of a new resource."""
 
 
 def plan_lines(outcomes: Mapping[str, Outcome], style: Style, texts: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -165,7 +166,7 @@ def _attribute_lines(change: ResourceChange, style: Style) -> Iterator[str]:
     if change.actions == ("create",):
         # What is left empty says nothing of a new resource, and what it will be given by itself fits on one line.
         unknown = [attribute.path for attribute in attributes if attribute.after == UNKNOWN_TEXT]
-        attributes = tuple(a for a in attributes if a.after != UNKNOWN_TEXT and a.after not in _EMPTY)
+        attributes = tuple(a for a in attributes if a.after != UNKNOWN_TEXT and a.after not in EMPTY)
     width = min(max((len(attribute.path) for attribute in attributes), default=0), 40)
     for attribute in attributes[:_MOST_ATTRIBUTES]:
         yield _attribute_line(attribute, change, width, style)

@@ -1,0 +1,100 @@
+"""`infra-orch preview --base REF`: what a change would do, as a comment for its pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from infra_orch.commands.ending import exit_code, finish_plan
+from infra_orch.commands.options import RunOptions
+from infra_orch.commands.parts import open_parts
+from infra_orch.commands.previewing import preview as plan_and_show
+from infra_orch.commands.recovering import sessions_after_the_dead
+from infra_orch.commands.stacks import Asked
+from infra_orch.console import Console
+from infra_orch.errors import ExitCode, UsageError, UserError
+from infra_orch.files import write_atomically
+from infra_orch.git.repository import find_repository
+from infra_orch.project import Project
+from infra_orch.report.comment import LIMIT, About, comment
+from infra_orch.report.document import documents, text
+from infra_orch.report.progress import progress_for
+
+Format: TypeAlias = Literal["markdown", "json"]
+FORMATS: tuple[Format, ...] = ("markdown", "json")
+_GROUP = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LEAST = 2000
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a preview is to be told: see the help text of each flag of the same name."""
+
+    format: Format = "markdown"
+    out: Path | None = None
+    group: str = "default"
+    report: str = ""
+    limit: int = LIMIT
+
+
+def wish(form: str, out: Path | None, group: str, report: str, limit: int, *, base: str | None) -> Wish:
+    """Return what the flags say. Raises UsageError for what none of them can be, and where there is no *base*."""
+    if not base:
+        raise UsageError("a preview compares with a commit, which is missing", hint="--base origin/main")
+    known = next((one for one in FORMATS if one == form), None)
+    if known is None:
+        raise UsageError(f'--format "{form}" is none', hint=f"one of {', '.join(FORMATS)}")
+    if not _GROUP.fullmatch(group):
+        raise UsageError(f'--group "{group}" is no name', hint="letters, digits, _, . and -, 64 at most")
+    if report and not report.startswith(("https://", "http://")):
+        raise UsageError(f'--report-url "{report}" is no address', hint="https://…")
+    if limit < _LEAST:
+        raise UsageError(
+            f"--limit {limit} is too short for any comment", hint=f"{_LEAST} at least; GitHub takes {LIMIT}"
+        )
+    return Wish(known, out, group, report, limit)
+
+
+def preview(project: Project, stacks: Asked, options: RunOptions, told: Wish, console: Console) -> int:
+    """Plan what a change affects in *stacks*, and print or write it as *told*; how it goes is said on stderr.
+
+    Returns the exit code of a plan. Raises UserError where the file cannot be written.
+    """
+    quiet = replace(console, json=False, out=console.err)
+    found, code = _planned(project, stacks, options, quiet)
+    assert options.change
+    repository = find_repository(project.root)
+    head = (repository.head() if repository else None) or ""
+    if told.format == "json":
+        status = "failed" if code not in (ExitCode.DONE, ExitCode.CHANGES) else "planned" if found else "unchanged"
+        made = text(documents(found, "plan", status, sum(run["duration_s"] for run in found.values()))) + "\n"
+    else:
+        made = comment(found, About(options.change.base, head, told.group, told.report), told.limit)
+    if told.out is None:
+        console.document(made.rstrip("\n"))
+    else:
+        try:
+            write_atomically(told.out, made)
+        except OSError as error:
+            raise UserError(f"{told.out} cannot be written: {error.strerror}") from error
+        console.note(f"wrote {told.out}")
+    return code
+
+
+def _planned(
+    project: Project, stacks: Asked, options: RunOptions, console: Console
+) -> tuple[Mapping[str, Mapping[str, Any]], int]:
+    """The documents of the runs, by the stacks' folders, and the exit code."""
+    parts = open_parts(project, stacks, options, console)
+    if not parts:
+        return {}, ExitCode.DONE
+    with (
+        progress_for(console) as progress,
+        sessions_after_the_dead(project, parts, "plan", console, progress, several=stacks.several) as runs,
+    ):
+        shown = plan_and_show(parts, runs, progress, console, kind="plan", several=stacks.several)
+        found = finish_plan(shown.ended(), console, several=stacks.several)
+        return found, exit_code(shown.outcomes, runs[0], detailed=options.detailed_exitcode)

@@ -1,0 +1,327 @@
+"""A preview as a comment on a pull request: Markdown as GitHub and GitLab have it, no longer than they take.
+
+Whatever others may have written, an address, a value, an error, stands in fences, where it can be no heading, no
+mention and no link; each fence is longer than any run of backticks in it. Names of stacks and units are harmless by
+themselves. Every part has shorter versions: what is least important is shortened first, and that is said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from infra_orch.report.style import safe
+from infra_orch.report.terminal import EMPTY
+from infra_orch.run.differences import UNKNOWN_TEXT
+
+LIMIT = 65_536
+"""Characters that a comment on GitHub may have; on GitLab it may have a million."""
+_BREAKS = re.compile(r"[<>\s\\]")
+_LONGEST_VALUE = 500
+_MOST_LINES = 100
+_FEW_LINES = 10
+_UNITS = 3
+"""The rank of what is folded; what has a lower one stands open."""
+_VERBS = (
+    ("delete", "to destroy"),
+    ("replace", "to replace"),
+    ("create", "to create"),
+    ("update", "to update"),
+    ("import", "to import"),
+    ("move", "to move"),
+)
+_AMISS = ("failed", "refused", "blocked", "deferred", "cancelled")
+_SIGNS = {("create",): "+", ("update",): "!", ("delete",): "-", ("delete", "create"): "-", ("create", "delete"): "-"}
+_BASES = {"planned": " · rests on values that upstream plans promise", "unknown": " · not known yet: {}"}
+
+Node: TypeAlias = Mapping[str, Any]
+Nodes: TypeAlias = Mapping[str, Node]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a comment is about: the commit *head*, compared with *base*, as the reader knows them.
+
+    *group* tells the comments of one pull request apart. *report* is the address of the full report, if there is one.
+    """
+
+    base: str
+    head: str
+    group: str = "default"
+    report: str = ""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the comment in its *versions*, the shortest first, each with what a reader of it does not see; and how
+    important it is: the lower the *rank*, the more.
+    """
+
+    rank: int
+    versions: Sequence[tuple[str, str]]
+
+
+def comment(stacks: Mapping[str, Mapping[str, Any]], about: About, limit: int = LIMIT) -> str:
+    """Return a preview as Markdown of at most *limit* characters, the verdict in its first line.
+
+    *stacks* are the documents of the runs (schema run-document-1), by the names of the stacks' folders.
+    """
+    nodes = {f"{stack}/{name}": node for stack, run in stacks.items() for name, node in _nodes(run)}
+    head, foot = f"### {verdict(nodes)}", _foot(stacks, about)
+    parts = [*_parts(nodes), *_left_over(stacks)]
+    texts, unseen = _fitted(parts, limit - length(head) - length(foot) - length(_apology(Counter(_UNSEEN))) - 10)
+    return "\n\n".join(filter(None, [head, *texts, _apology(unseen), foot])) + "\n"
+
+
+def verdict(nodes: Nodes) -> str:
+    """Return in one line what a run would do: `infra-orch: 1 to destroy, 2 to create · 3 units in 2 stacks`."""
+    said = [f"{number} {status}" for status in _AMISS if (number := _count(nodes, status))]
+    changed = [name for name, node in nodes.items() if _changes(node)]
+    counts = _counts([nodes[name] for name in changed])
+    said += [counts] if counts else ["only outputs change"] if changed else []
+    tasks = [name for name, node in nodes.items() if "result" in node and node["status"] == "planned"]
+    said += [f"{_number(tasks, 'task')} to run"] if tasks else []
+    stacks = {name.rpartition("/")[0] for name in changed}
+    where = f" · {_number(changed, 'unit')} in {_number(stacks, 'stack')}" if changed else ""
+    return f"infra-orch: {', '.join(said) or 'no changes'}{where}"
+
+
+def length(text: str) -> int:
+    """Return how many characters a host counts in *text*: those outside of Unicode's first plane are two."""
+    return len(text) + sum(char > "\uffff" for char in text)
+
+
+def _nodes(run: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
+    yield from run["units"].items()
+    yield from run["tasks"].items()
+
+
+def _parts(nodes: Nodes) -> Iterator[_Part]:
+    yield from _destroyed(nodes)
+    for name, node in nodes.items():
+        if node["status"] in ("failed", "refused"):
+            yield _failure(name, node)
+    yield from _not_planned(nodes)
+    changed = {name: node for name, node in nodes.items() if _changes(node)}
+    for name in sorted(changed, key=lambda name: _weight(changed[name])):
+        yield _unit(name, changed[name])
+    yield from _warnings(nodes)
+    yield from _rest(nodes)
+
+
+def _destroyed(nodes: Nodes) -> Iterator[_Part]:
+    """What is destroyed or replaced, in the open, and by which attribute it has to be replaced."""
+    lines, plain = [], []
+    for name, node in nodes.items():
+        for resource in node.get("resources", ()) if _changes(node) else ():
+            if "delete" in resource["actions"]:
+                does = "replaced" if "create" in resource["actions"] else "destroyed"
+                line = f"- {name}: {_line(resource['address'])} is {does}"
+                plain.append(line)
+                lines.append(line)
+                lines += [_attribute("-", one) for one in resource.get("attributes", ()) if "forces_replacement" in one]
+    if plain:
+        title = f"#### Destroyed or replaced: {_number(plain, 'resource')}\n\n"
+        few, most = _some(plain, _FEW_LINES), _some(plain, _MOST_LINES)
+        # One that has as many lines leaves nothing out.
+        shorter = [(few, "destroyed"), (most, "destroyed"), (plain, "attributes")]
+        versions = [*((some, unseen) for some, unseen in shorter if len(some) < len(lines)), (lines, "")]
+        yield _Part(0, [(title + _fence(some, "diff"), unseen) for some, unseen in versions])
+
+
+def _failure(name: str, node: Node) -> _Part:
+    error = node["error"] or {}
+    title = f"#### `{name}` {node['status']}\n\n"
+    summary = [_line(error.get("summary", "")), *([f"→ {_line(error['hint'])}"] if error.get("hint") else [])]
+    detail = [_line(line) for line in str(error.get("detail", "")).strip().splitlines()][:_MOST_LINES]
+    whole = [*summary, *([""] if detail else []), *detail]
+    return _Part(1, [(title.rstrip(), "errors"), (title + _fence(summary), "errors"), (title + _fence(whole), "")])
+
+
+def _not_planned(nodes: Nodes) -> Iterator[_Part]:
+    waiting = {name: node for name, node in nodes.items() if node["status"] in ("deferred", "blocked", "cancelled")}
+    if waiting:
+        title = f"#### Not planned: {_number(waiting, 'unit')}"
+        lines = [f"{name} is {node['status']}: {_why(node)}" for name, node in waiting.items()]
+        some, whole = (f"{title}\n\n{_fence(each)}" for each in (_some(lines, _FEW_LINES), lines))
+        yield _Part(2, [(title, "reasons"), (some, "reasons" if some != whole else ""), (whole, "")])
+
+
+def _why(node: Node) -> str:
+    waits = f"waits for {', '.join(map(_line, node['unknown_inputs']))}" if node.get("unknown_inputs") else ""
+    return waits or _line((node["error"] or {}).get("summary", "")) or "nobody knows why"
+
+
+def _unit(name: str, node: Node) -> _Part:
+    basis = _BASES.get(node["basis"], "").format(", ".join(map(_line, node["unknown_inputs"])))
+    gone = " · the unit is destroyed" if node["destroys"] else ""
+    does = f"{_counts([node]) or 'only outputs change'}{gone}{_html(basis)}"
+    title = f"<code>{name}</code>: {does}"
+    resources = [_resource(resource) for resource in node["resources"]]
+    outputs = [f"  outputs that change: {_line(', '.join(node['outputs_changed']))}"] if node["outputs_changed"] else []
+    brief = [line for line, _ in resources] + outputs
+    whole = [text for line, attributes in resources for text in (line, *attributes)] + outputs
+    shorter = [(_folded(title, brief), "attributes")] if len(brief) < len(whole) else []
+    versions = [("", "units"), (f"- `{name}`: {does}", "resources"), *shorter, (_folded(title, whole), "")]
+    return _Part(_UNITS + _weight(node), versions)
+
+
+def _resource(resource: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """A line for a resource, and those of its attributes."""
+    sign = _SIGNS.get(tuple(resource["actions"]), "#")
+    notes = ["replaced"] if {"delete", "create"} <= {*resource["actions"]} else []
+    notes += [f"moved from {_line(resource['moved_from'])}"] if resource.get("moved_from") else []
+    notes += [f"imported, id {_line(resource['imported_id'])}"] if resource.get("imported_id") is not None else []
+    line = f"{sign} {_line(resource['address'])}{f'  ({chr(44).join(notes)})' if notes else ''}"
+    attributes = resource.get("attributes", ())
+    if sign != "+":
+        return line, [_attribute(sign, one) for one in attributes]
+    # What is left empty says nothing of a new resource, and what it will be given by itself fits on one line.
+    unknown = [_line(one["path"]) for one in attributes if one["after"] == UNKNOWN_TEXT]
+    said = [one for one in attributes if one["after"] not in (UNKNOWN_TEXT, *EMPTY)]
+    later = [f"{sign}     {', '.join(unknown)} = {UNKNOWN_TEXT}"] if unknown else []
+    return line, [*(_attribute(sign, one, new=True) for one in said), *later]
+
+
+def _attribute(sign: str, attribute: Mapping[str, Any], *, new: bool = False) -> str:
+    before = "" if new else f"{_line(attribute['before'])} → "
+    forces = "  # forces replacement" if attribute.get("forces_replacement") else ""
+    return f"{sign}     {_line(attribute['path'])} = {before}{_line(attribute['after'])}{forces}"
+
+
+def _warnings(nodes: Nodes) -> Iterator[_Part]:
+    lines = [f"{name}: {_line(warning)}" for name, node in nodes.items() for warning in node.get("warnings", ())]
+    if lines:
+        title = _number(lines, "warning")
+        yield _Part(_UNITS + 3, [(f"- {title}", "warnings"), (_folded(title, lines, ""), "")])
+
+
+def _rest(nodes: Nodes) -> Iterator[_Part]:
+    """What stays as it is, in one folded line."""
+    for status, words in (("unchanged", "unchanged"), ("skipped", "skipped")):
+        names = [name for name, node in nodes.items() if node["status"] == status]
+        if names:
+            title = f"{_number(names, 'unit')} {words}"
+            yield _Part(_UNITS + 4, [(f"- {title}", "names"), (_folded(title, [", ".join(names)], ""), "")])
+
+
+def _left_over(stacks: Mapping[str, Mapping[str, Any]]) -> Iterator[_Part]:
+    """What left its spec and would stay."""
+    names = [f"{stack}/{unit}" for stack, run in stacks.items() for unit in run.get("left_over", ())]
+    if names:
+        title = f"{_number(names, 'unit')} left the spec and still {'exists' if len(names) == 1 else 'exist'}"
+        whole = _folded(f"{title}; <code>--prune</code> destroys what does", [", ".join(names)], "")
+        yield _Part(_UNITS + 3, [(f"- {title}", "names"), (whole, "")])
+
+
+_UNSEEN = {
+    "destroyed": "destroyed resources",
+    "errors": "details of errors",
+    "reasons": "reasons",
+    "units": "units",
+    "resources": "resources of units",
+    "attributes": "attributes",
+    "warnings": "warnings",
+    "names": "names of units",
+}
+
+
+def _fitted(parts: Sequence[_Part], room: int) -> tuple[list[str], Counter[str]]:
+    """Choose a version of each part so that all are within *room*, and count what is not seen.
+
+    Each has the shortest at first. What stands open gets all that it can, then what is folded, each a little longer in
+    turn, as long as there is room.
+    """
+    chosen = [0] * len(parts)
+    room -= sum(length(part.versions[0][0]) + 2 for part in parts if part.versions[0][0])
+    steps = [
+        (min(part.rank, _UNITS), level if part.rank >= _UNITS else 0, part.rank, number, level)
+        for number, part in enumerate(parts)
+        for level in range(1, len(part.versions))
+    ]
+    for *_, number, level in sorted(steps):
+        before, after = parts[number].versions[chosen[number]][0], parts[number].versions[level][0]
+        more = length(after) + 2 - (length(before) + 2 if before else 0)
+        if more <= room:
+            chosen[number], room = level, room - more
+    versions = [part.versions[level] for part, level in zip(parts, chosen, strict=True)]
+    return [text for text, _ in versions if text], Counter(unseen for _, unseen in versions if unseen)
+
+
+def _apology(unseen: Mapping[str, int]) -> str:
+    if not unseen:
+        return ""
+    words = {**_UNSEEN, "units": f"{unseen.get('units')} units"}
+    return f"*Shortened to fit. Not shown here: {', '.join(words[kind] for kind in _UNSEEN if kind in unseen)}.*"
+
+
+def _foot(stacks: Mapping[str, Mapping[str, Any]], about: About) -> str:
+    runs = [str(run.get("run_id") or run.get("run")) for run in stacks.values()]
+    of = [f"run {_code(runs[0])}{f' and {len(runs) - 1} more' if len(runs) > 1 else ''}"] if runs else []
+    dirty = " with changes that are not committed" if any(run.get("dirty") for run in stacks.values()) else ""
+    said = [*of, f"commit {_code(about.head[:12])}{dirty} compared with {_code(about.base)}"]
+    said += [f"[full report](<{_BREAKS.sub('', about.report)}>)"] if about.report else []
+    return f"{' · '.join(said)}\n\n<!-- infra-orch preview: {about.group} -->"
+
+
+def _changes(node: Node) -> bool:
+    """Whether a unit is planned, and would change something."""
+    return "changes" in node and node["status"] in ("planned", "applied")
+
+
+def _weight(node: Node) -> int:
+    """How much a reader has to look at it: what destroys first, what only creates last."""
+    counts = node["changes"]
+    return 0 if counts["delete"] or counts["replace"] else 1 if counts["update"] or counts["import"] else 2
+
+
+def _counts(nodes: Sequence[Node]) -> str:
+    total = {key: sum(node["changes"][key] for node in nodes) for key, _ in _VERBS}
+    return ", ".join(f"{total[key]} {words}" for key, words in _VERBS if total[key])
+
+
+def _count(nodes: Nodes, status: str) -> int:
+    return sum(node["status"] == status for node in nodes.values())
+
+
+def _number(things: Collection[object], word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
+
+
+def _some(lines: Sequence[str], most: int) -> list[str]:
+    return [*lines[:most], *([f"… and {len(lines) - most} more"] if len(lines) > most else [])]
+
+
+def _folded(title: str, lines: Sequence[str], language: str = "diff") -> str:
+    return f"<details><summary>{title}</summary>\n\n{_fence(lines, language)}\n\n</details>"
+
+
+def _fence(lines: Iterable[str], language: str = "") -> str:
+    text = "\n".join(lines)
+    ticks = "`" * max(3, _longest_ticks(text) + 1)
+    return f"{ticks}{language}\n{text}\n{ticks}"
+
+
+def _code(text: str) -> str:
+    """*text* as a code span, in which nothing is anything else than itself."""
+    ticks = "`" * (_longest_ticks(text) + 1)
+    gap = " " if len(ticks) > 1 else ""
+    return f"{ticks}{gap}{_line(text)}{gap}{ticks}"
+
+
+def _longest_ticks(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def _html(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
+
+
+def _line(text: object) -> str:
+    """Text of others on one line, with what cannot be seen shown, and not endless."""
+    said = safe(str(text)[: _LONGEST_VALUE + 1], keep_newlines=False)
+    more = len(str(text)) - _LONGEST_VALUE
+    return f"{said[:_LONGEST_VALUE]}… ({more} more characters)" if more > 0 else said
