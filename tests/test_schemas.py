@@ -23,6 +23,7 @@ NAMES = (
     "plan-bundle",
     "timings",
     "fingerprint",
+    "drift",
 )
 
 

@@ -123,6 +123,7 @@ def root(
 for command, example in (
     (running.plan, "infra-orch plan prod --unit 'web*' --with-upstream"),
     (running.preview, "infra-orch preview --base origin/main > comment.md"),
+    (running.drift, "infra-orch drift prod --json"),
     (running.apply, "infra-orch apply prod"),
     (running.destroy, "infra-orch destroy prod --unit web --with-downstream"),
     (mending.recover, "infra-orch recover prod"),

@@ -72,6 +72,40 @@ def plan(
     return command(project, stacks, options, console)
 
 
+def drift(
+    stack: o.Stacks = None,
+    all: o.All = False,  # noqa: A002  the option's name
+    unit: o.Unit = None,
+    tag: o.Tag = None,
+    json: o.Json = False,
+    sandbox: o.Sandbox = False,
+    from_rendered: o.FromRendered = False,
+    parallelism: o.Parallelism = None,
+    fail_fast: o.FailFast = False,
+    max_failures: o.MaxFailures = None,
+    engine: o.Engine = None,
+    no_gateway: o.NoGateway = False,
+) -> int:
+    """Say what is not as the last apply left it."""
+    from infra_orch.commands.drift import drift as command
+    from infra_orch.commands.stacks import asked_for
+
+    options = _options(
+        unit,
+        tag,
+        fail_fast=fail_fast,
+        max_failures=max_failures,
+        with_upstream=False,
+        with_downstream=False,
+        json=json,
+        sandbox=sandbox,
+        from_rendered=from_rendered,
+    )
+    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
+    stacks = asked_for(project, stack or (), console, everything=all, from_rendered=from_rendered)
+    return command(project, stacks, options, console)
+
+
 def preview(
     stack: o.Stacks = None,
     base: o.Base = None,

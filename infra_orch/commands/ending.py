@@ -39,7 +39,7 @@ def run_status(outcomes: Mapping[str, Outcome], command: str, *, stopped: bool) 
         return "failed"
     if Status.DEFERRED in statuses:
         return "deferred"
-    if command == "plan":
+    if command in ("plan", "drift"):
         return "planned" if any(o.has_changes and not o.is_task for o in outcomes.values()) else "unchanged"
     return "applied" if applied else "unchanged"
 
@@ -55,7 +55,7 @@ def exit_code(outcomes: Mapping[str, Outcome], run: Session, *, detailed: bool =
         return ExitCode.INTERRUPTED
     if status == "refused":
         return ExitCode.REFUSED
-    if status == "failed" or (status == "deferred" and run.command != "plan"):
+    if status == "failed" or (status == "deferred" and not run.only_looks):
         return ExitCode.FAILED
     changes = (outcome for outcome in outcomes.values() if not outcome.is_task)
     if detailed and any(outcome.has_changes or outcome.status is Status.DEFERRED for outcome in changes):

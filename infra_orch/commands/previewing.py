@@ -188,6 +188,6 @@ def _states_are_missing(units: list[str], opened: Opened, run: Session, console:
         "states beside the stack are on the machine that applied it: bring them here, or use a backend that all share; "
         f"what is certainly gone: git rm {opened.folder.project.shown(opened.folder.record)}/{units[0]}.json"
     )
-    if run.command != "plan":
+    if not run.only_looks:
         raise RefusedError(what, hint=hint)
     console.warn(f"{what}; {hint}")

@@ -68,11 +68,11 @@ def see_to(run_id: str, run: Session, opened: Opened, console: Console) -> None:
         command = f"infra-orch recover {opened.folder.name}{' --sandbox' if run.sandbox else ''}"
         if case.needs_eyes:
             what = f"run {run_id} died in the middle of its work: {troubles(case)}"
-            if run.command != "plan":
+            if not run.only_looks:
                 raise RefusedError(what, hint=f"{command} shows it, and mends it on your word")
             console.warn(f"{what}; {command} shows it")
             return
-        if case.due and run.command == "plan":
+        if case.due and run.only_looks:
             console.warn(f"run {run_id} died before it ran {', '.join(case.due)}; {command} does")
             return
         console.note(f"run {run_id} died; what it did is recorded now")

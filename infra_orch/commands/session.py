@@ -91,6 +91,11 @@ class Session:
     records_before: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
+    def only_looks(self) -> bool:
+        """Whether nothing of what it is about is changed by it."""
+        return self.command in ("plan", "drift")
+
+    @property
     def contexts(self) -> Contexts:
         """The contexts of a run of this stack alone."""
         return Contexts(self.context, {**self.others, "": self.context})

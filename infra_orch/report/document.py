@@ -44,7 +44,7 @@ def document(
         "commit": facts.commit,
         "dirty": facts.dirty,
         "engine": {"name": facts.engine, "version": facts.engine_version},
-        "units": {name: _unit_json(outcome) for name, outcome in outcomes.items() if not outcome.is_task},
+        "units": {name: unit_json(outcome) for name, outcome in outcomes.items() if not outcome.is_task},
         "tasks": {name: task_json(outcome) for name, outcome in outcomes.items() if outcome.is_task},
         "edges": [list(edge) for edge in graph.edges],
         "left_over": left_over,
@@ -52,8 +52,8 @@ def document(
     }
 
 
-def _unit_json(outcome: Outcome) -> dict[str, Any]:
-    """A unit's outcome with what a record leaves out: each attribute, and all that Terraform said of a failure."""
+def unit_json(outcome: Outcome) -> dict[str, Any]:
+    """Return a unit's outcome with what a record leaves out: each attribute, and what Terraform said of a failure."""
     found = node_json(outcome)
     for entry, change in zip(found["resources"], outcome.resources, strict=True):
         entry["attributes"] = [_attribute(attribute) for attribute in change.attributes]

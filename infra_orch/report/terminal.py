@@ -50,7 +50,7 @@ def plan_lines(outcomes: Mapping[str, Outcome], style: Style, texts: Mapping[str
         if texts and name in texts:
             body = [f"  {safe(line)}" for line in texts[name].splitlines()]
         else:
-            body = list(_changes(outcome, style))
+            body = list(change_lines(outcome, style))
         body += failure_lines(outcome, style)
         if bare and body:
             yield ""
@@ -150,7 +150,8 @@ def _headline(outcome: Outcome, style: Style) -> str:
     return text
 
 
-def _changes(outcome: Outcome, style: Style) -> Iterator[str]:
+def change_lines(outcome: Outcome, style: Style) -> Iterator[str]:
+    """Yield each resource that changes, with its attributes, and what was warned of."""
     for change in outcome.resources:
         yield _change_line(change, style)
         yield from _attribute_lines(change, style)

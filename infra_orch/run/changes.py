@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,10 @@ from infra_orch.shape import Optional, misfit
 _MODULE: dict[str, Any] = {"resources": Optional([{"mode": str, "address": str}])}
 _MODULE["child_modules"] = Optional([_MODULE])
 _CHANGE = {"actions": [str], "importing": Optional({str: object}), "replace_paths": Optional([list])}
+_CHANGES = Optional([{"address": str, "type": str, "previous_address": Optional(str), "change": _CHANGE}])
 _PLAN = {
-    "resource_changes": Optional(
-        [{"address": str, "type": str, "previous_address": Optional(str), "change": _CHANGE}],
-    ),
+    "resource_changes": _CHANGES,
+    "resource_drift": _CHANGES,
     "output_changes": Optional({str: {"actions": [str], "before_sensitive": object, "after_sensitive": object}}),
     "planned_values": Optional({"outputs": Optional({str: dict}), "root_module": Optional(_MODULE)}),
 }
@@ -52,7 +53,8 @@ class PlanDocument:
         """Teach the redactor every value that Terraform marks sensitive, and the `env()` values."""
         for value in variables.values():
             redactor.add(value)
-        for change in self.document.get("resource_changes") or ():
+        changes = self.document.get("resource_changes") or (), self.document.get("resource_drift") or ()
+        for change in chain(*changes):
             for side in ("before", "after"):
                 for value in _marked(change["change"].get(side), change["change"].get(f"{side}_sensitive")):
                     redactor.add(value)
@@ -64,6 +66,16 @@ class PlanDocument:
     def resources(self, redactor: Redactor) -> tuple[ResourceChange, ...]:
         """The resource changes, ready to be shown."""
         return tuple(_resource(change, redactor) for change in self.raw_changes)
+
+    def drifted(self, redactor: Redactor) -> tuple[ResourceChange, ...]:
+        """What has changed since the state was written, ready to be shown: before is the state, after what there is.
+
+        Of what was changed within resources the attributes are named; what is gone is deleted.
+        """
+        drift = (one for one in self.document.get("resource_drift") or () if one["change"]["actions"] != ["no-op"])
+        found = (_resource(one, redactor) for one in drift)
+        # A provider may say in other words what is the same.
+        return tuple(one for one in found if one.attributes or one.destroys)
 
     def outputs_changed(self) -> tuple[str, ...]:
         """The names of root outputs that the plan changes."""

@@ -117,7 +117,7 @@ def _plan_unit(
 ) -> Planned:
     work, context = selection.units[name], contexts.of(name)
     # Where a unit that left the spec is destroyed in the middle of an apply, it reads what its upstreams are now.
-    in_run = planned if not work.destroy or selection.kind == "destroy" else {}
+    in_run = planned if not (work.destroy or work.drift) or selection.kind == "destroy" else {}
     values: dict[str, Mapping[str, Output]] = {}
     for need in work.unit.needs:
         upstream = beside(name, need)
@@ -132,7 +132,8 @@ def _plan_unit(
         values[need] = known
     if applied and (skipped := skipped_unit(work, context, values, applied)):
         return skipped
-    return refuse_protected(work, plan_unit(work, context, values), known=work.unit.name in context.stack.units)
+    found = plan_unit(work, context, values)
+    return found if work.drift else refuse_protected(work, found, known=work.unit.name in context.stack.units)
 
 
 def run_graph(

@@ -37,11 +37,14 @@ _INIT_MARK = ".infra-orch-init"
 
 @dataclass(frozen=True)
 class UnitWork:
-    """A unit to be worked on: as it was rendered, and the text of its files. *destroy*: it is to go."""
+    """A unit to be worked on: as it was rendered, and the text of its files. *destroy*: it is to go. *drift*: its state
+    is compared with what there is, and nothing else is looked at.
+    """
 
     unit: RenderedUnit
     files: Mapping[str, str]
     destroy: bool = False
+    drift: bool = False
 
 
 @dataclass(frozen=True)

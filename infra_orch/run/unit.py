@@ -228,13 +228,14 @@ def _plan(work: UnitWork, context: RunContext, ready: Ready, upstream: Upstream,
     done.check((0, 2))
     document = _show(work, context, ready.folder, keep_as)
     document.learn_secrets(context.redactor, ready.variables)
-    resources = document.resources(context.redactor)
+    resources = document.drifted(context.redactor) if work.drift else document.resources(context.redactor)
+    changes = bool(resources) if work.drift else done.returncode == 2
     outcome = Outcome(
         work.unit.name,
-        Status.PLANNED if done.returncode == 2 else Status.UNCHANGED,
+        Status.PLANNED if changes else Status.UNCHANGED,
         counts=count(resources),
         resources=resources,
-        outputs_changed=document.outputs_changed(),
+        outputs_changed=() if work.drift else document.outputs_changed(),
         basis=upstream.basis,
         unknown_inputs=upstream.unknown,
         warnings=warning_texts(done.messages),
@@ -264,7 +265,9 @@ def _run_plan(work: UnitWork, context: RunContext, ready: Ready, keep_as: str, *
     log = context.log(work.unit.name, "plan")
     context.progress.started(work.unit.name, "plan", log)
     log.unlink(missing_ok=True)
-    options = command.PlanOptions(destroy=work.destroy, refresh=refresh, lock_timeout=context.lock_timeout)
+    options = command.PlanOptions(
+        destroy=work.destroy, refresh=refresh, refresh_only=work.drift, lock_timeout=context.lock_timeout
+    )
     argv = command.plan(context.engine, keep_as, options)
     return invoke(
         context, UnitCommand(work.unit.name, "plan", argv, ready.folder, context.environment, variables=ready.variables)

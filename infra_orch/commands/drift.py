@@ -1,0 +1,90 @@
+"""`infra-orch drift STACK…`: what is not as the last apply left it, whatever the spec says by now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from infra_orch.commands.ending import exit_code
+from infra_orch.commands.options import RunOptions
+from infra_orch.commands.pacing import pace_of
+from infra_orch.commands.parts import Part, open_parts
+from infra_orch.commands.recovering import sessions_after_the_dead
+from infra_orch.commands.selecting import refuse_missing_variables, select
+from infra_orch.commands.session import Session
+from infra_orch.commands.stacks import Asked
+from infra_orch.console import Console
+from infra_orch.errors import ExitCode
+from infra_orch.graph.graph import Graph
+from infra_orch.project import Project
+from infra_orch.report.drift import Looked, drift_document, drift_lines
+from infra_orch.report.progress import progress_for
+from infra_orch.run.joint import contexts_of, joined
+from infra_orch.run.plan import Selection, forget, plan
+
+
+def drift(project: Project, stacks: Asked, options: RunOptions, console: Console) -> int:
+    """Compare what exists of stacks with their states, side by side, and say what differs. Nothing is changed.
+
+    Returns 2 where something has drifted, as a plan with changes does.
+    """
+    began = time.monotonic()
+    parts = open_parts(project, stacks, options, console)
+    with (
+        progress_for(console) as progress,
+        sessions_after_the_dead(project, parts, "drift", console, progress, several=stacks.several) as runs,
+    ):
+        chosen = {part.name: _selection(part, run) for part, run in zip(parts, runs, strict=True)}
+        if stacks.several:
+            selection = joined(chosen, {part.name: part.opened.rendered for part in parts}, {})
+            others = {name: context for run in runs for name, context in run.others.items()}
+            own = {part.name: run.context for part, run in zip(parts, runs, strict=True)}
+            contexts = contexts_of(own, others, progress)
+        else:
+            selection, contexts = chosen[parts[0].name], runs[0].contexts
+        refuse_missing_variables(selection)
+        try:
+            outcomes = plan(selection, contexts).outcomes
+        finally:
+            for one, run in zip(chosen.values(), runs, strict=True):
+                forget(one, run.context)
+                run.context.journal.write("done", durable=True, status="looked")
+        code = exit_code(outcomes, runs[0], detailed=True)
+        looked = {name: Looked(outcome, _record(name, runs)) for name, outcome in outcomes.items()}
+        if console.json:
+            console.document(drift_document(looked, time.monotonic() - began))
+        else:
+            console.result(drift_lines(looked, console.style))
+            never = [name for part, run in zip(parts, runs, strict=True) for name in _never_applied(part, run)]
+            if never:
+                console.note(f"never applied, so not looked at: {', '.join(never)}")
+            if code == ExitCode.CHANGES:
+                console.note(f"infra-orch plan {stacks.words} shows what an apply would make of it")
+        return code
+
+
+def _selection(part: Part, run: Session) -> Selection:
+    """The units that exist, each on its own: what they read of others is in the states."""
+    whole = select(part.opened, part.options.wanted, "plan", pace_of(run, part.options, run.records))
+    units = {name: replace(work, drift=True) for name, work in whole.units.items() if _exists(name, run)}
+    return replace(
+        whole, units=units, outside={**whole.outside, **whole.units}, tasks={}, graph=Graph.of(units, ()), kind="plan"
+    )
+
+
+def _never_applied(part: Part, run: Session) -> list[str]:
+    return [name for name in part.chosen if not _exists(name, run)]
+
+
+def _exists(unit: str, run: Session) -> bool:
+    record = run.records.units().get(unit)
+    return record is not None and record.get("status") != "destroyed"
+
+
+def _record(name: str, runs: list[Session]) -> Mapping[str, Any]:
+    """The record of a unit's last apply, given its name in the run."""
+    stack, _, unit = name.rpartition("/")
+    run = next(run for run in runs if stack in ("", run.context.stack.folder.name))
+    return run.records.units()[unit]

@@ -1,0 +1,127 @@
+"""`drift`: what is not as the last apply left it, found without changing anything."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cloud_account import BUCKET, STACK, with_bucket
+from test_schemas import check
+
+if TYPE_CHECKING:
+    from conftest import Desk
+
+MODULE = """
+    terraform {
+      required_providers {
+        aws = {
+          source = "hashicorp/aws"
+        }
+      }
+    }
+
+    variable "name" {
+      type = string
+    }
+
+    variable "value" {
+      type = string
+    }
+
+    resource "aws_ssm_parameter" "it" {
+      for_each = toset(["one", "two"])
+      name     = "${var.name}-${each.key}"
+      type     = "String"
+      value    = var.value
+      tags     = { Owner = "ada" }
+    }
+
+    output "value" {
+      value = aws_ssm_parameter.it["one"].name
+    }
+    """
+SPEC = f"""{STACK}
+stack = Stack("cloud", backend=backend, providers=[aws])
+a = stack.unit("a", module="parameters", inputs={{"name": "a", "value": "v"}}, protect=True)
+stack.unit("b", module="parameters", inputs={{"name": "b", "value": a.outputs.value}})
+"""
+DRIFTED = """\
+a: 2 resources drifted since run RUN (TIME)
+    ~ module.a.aws_ssm_parameter.it["one"]
+        tags.Owner = "ada" → "eve"
+        value      = (sensitive) → (sensitive)
+        version    = 1 → 2
+    - module.a.aws_ssm_parameter.it["two"]
+
+as their states have them: b
+Drift: 2 resources in 1 unit.
+"""
+
+
+@pytest.fixture
+def cloud(desk: Desk, emulator: str, aws_mirror: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """An emulated account in which the stack `cloud` is applied, and clients of it."""
+    monkeypatch.setenv("INFRA_ORCH_PROVIDER_MIRROR", aws_mirror)
+    desk.write({"modules/parameters/main.tf": MODULE, "stacks/cloud/stack.py": SPEC})
+    desk.commit()
+    clients = with_bucket(emulator, monkeypatch)
+    assert desk.run("apply", "cloud", "--auto-approve").code == 0
+    return clients
+
+
+def states(cloud: Callable[[str], Any]) -> dict[str, bytes]:
+    s3 = cloud("s3")
+    found = s3.list_objects_v2(Bucket=BUCKET)["Contents"]
+    return {one["Key"]: s3.get_object(Bucket=BUCKET, Key=one["Key"])["Body"].read() for one in found}
+
+
+def masked(text: str) -> str:
+    return re.sub(r"run \S+ \(\S+\)", "run RUN (TIME)", text)
+
+
+def test_what_was_changed_by_hand_is_told_and_nothing_else(desk: Desk, cloud: Callable[[str], Any]) -> None:
+    fine = desk.run("drift", "cloud")
+    assert (fine.code, fine.out) == (0, "as their states have them: a, b\nNo drift.\n"), fine.err
+    ssm, before = cloud("ssm"), states(cloud)
+    ssm.put_parameter(Name="a-one", Value="by hand", Overwrite=True)
+    ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId="a-one", Tags=[{"Key": "Owner", "Value": "eve"}])
+    ssm.delete_parameter(Name="a-two")
+    # The spec has moved on, which is no drift; and a unit that was never applied cannot have drifted.
+    more = 'stack.unit("c", module="parameters", inputs={"name": "c", "value": "v"})\n'
+    desk.write({"stacks/cloud/stack.py": SPEC.replace('"name": "b"', '"name": "b2"') + more})
+    found = desk.run("drift", "cloud")
+    assert (found.code, masked(found.out)) == (2, DRIFTED), found.err
+    assert "never applied, so not looked at: c" in found.err
+    assert "infra-orch plan cloud shows what an apply would make of it" in found.err
+    assert states(cloud) == before, "nothing is written"
+    told = desk.run("drift", "--all", "--json")
+    document = json.loads(told.out)
+    check("drift", document)
+    assert (told.code, document["status"]) == (2, "drifted")
+    assert {name: unit["status"] for name, unit in document["units"].items()} == {
+        "cloud/a": "drifted",
+        "cloud/b": "none",
+    }
+    run = json.loads(desk.git("show", "HEAD:stacks/cloud/record/a.json"))["run"]
+    assert document["units"]["cloud/a"]["since"]["run"] == run
+    assert desk.git("status", "--porcelain", "stacks/cloud/record") == ""
+
+
+def test_a_stack_that_was_never_applied_has_nothing_to_drift(two_units: Desk) -> None:
+    done = two_units.run("drift", "dev")
+    assert (done.code, done.out) == (0, "No drift.\n"), done.err
+    assert "never applied, so not looked at: network, web" in done.err
+
+
+def test_a_unit_that_cannot_be_looked_at_is_told_with_why(two_units: Desk) -> None:
+    assert two_units.run("apply", "dev", "--auto-approve").code == 0
+    state = two_units.root / "stacks/dev/state/network.tfstate"
+    state.write_text("{")
+    done = two_units.run("drift", "dev", "--unit", "network")
+    assert done.code == 1
+    assert "network: failed" in done.out
+    assert "1 could not be looked at." in done.out
+    assert json.loads(two_units.run("drift", "dev", "--json").out)["status"] == "failed"
