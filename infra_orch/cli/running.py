@@ -112,7 +112,8 @@ def preview(
     no_downstream: o.NoDownstream = False,
     why: o.Why = False,
     format: Annotated[  # noqa: A002  the option's name
-        str, typer.Option("--format", metavar="FORMAT", help="markdown or json.", envvar="INFRA_ORCH_FORMAT")
+        str,
+        typer.Option("--format", metavar="FORMAT", help="markdown, json, junit or sarif.", envvar="INFRA_ORCH_FORMAT"),
     ] = "markdown",
     out: Annotated[
         Path | None,

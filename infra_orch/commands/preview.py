@@ -21,10 +21,14 @@ from infra_orch.git.repository import find_repository
 from infra_orch.project import Project
 from infra_orch.report.comment import LIMIT, About, comment
 from infra_orch.report.document import documents, text
+from infra_orch.report.junit import junit
 from infra_orch.report.progress import progress_for
+from infra_orch.report.sarif import sarif
 
-Format: TypeAlias = Literal["markdown", "json"]
-FORMATS: tuple[Format, ...] = ("markdown", "json")
+Format: TypeAlias = Literal["markdown", "json", "junit", "sarif"]
+FORMATS: tuple[Format, ...] = ("markdown", "json", "junit", "sarif")
+Runs: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""The documents of runs, by the names of the stacks' folders."""
 _GROUP = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LEAST = 2000
 
@@ -66,13 +70,7 @@ def preview(project: Project, stacks: Asked, options: RunOptions, told: Wish, co
     quiet = replace(console, json=False, out=console.err)
     found, code = _planned(project, stacks, options, quiet)
     assert options.change
-    repository = find_repository(project.root)
-    head = (repository.head() if repository else None) or ""
-    if told.format == "json":
-        status = "failed" if code not in (ExitCode.DONE, ExitCode.CHANGES) else "planned" if found else "unchanged"
-        made = text(documents(found, "plan", status, sum(run["duration_s"] for run in found.values()))) + "\n"
-    else:
-        made = comment(found, About(options.change.base, head, told.group, told.report), told.limit)
+    made = _text(project, found, code, options.change.base, told)
     if told.out is None:
         console.document(made.rstrip("\n"))
     else:
@@ -84,9 +82,22 @@ def preview(project: Project, stacks: Asked, options: RunOptions, told: Wish, co
     return code
 
 
-def _planned(
-    project: Project, stacks: Asked, options: RunOptions, console: Console
-) -> tuple[Mapping[str, Mapping[str, Any]], int]:
+def _text(project: Project, found: Runs, code: int, base: str, told: Wish) -> str:
+    """What was planned, in the format that is wanted."""
+    repository = find_repository(project.root)
+    if told.format == "json":
+        status = "failed" if code not in (ExitCode.DONE, ExitCode.CHANGES) else "planned" if found else "unchanged"
+        return text(documents(found, "plan", status, sum(run["duration_s"] for run in found.values()))) + "\n"
+    if told.format == "junit":
+        return junit(found)
+    if told.format == "sarif":
+        place = repository.relative(project.root) if repository else "."
+        return sarif(found, "" if place == "." else f"{place}/")
+    head = (repository.head() if repository else None) or ""
+    return comment(found, About(base, head, told.group, told.report), told.limit)
+
+
+def _planned(project: Project, stacks: Asked, options: RunOptions, console: Console) -> tuple[Runs, int]:
     """The documents of the runs, by the stacks' folders, and the exit code."""
     parts = open_parts(project, stacks, options, console)
     if not parts:

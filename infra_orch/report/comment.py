@@ -156,17 +156,27 @@ def _why(node: Node) -> str:
 
 
 def _unit(name: str, node: Node) -> _Part:
-    basis = _BASES.get(node["basis"], "").format(", ".join(map(_line, node["unknown_inputs"])))
-    gone = " · the unit is destroyed" if node["destroys"] else ""
-    does = f"{_counts([node]) or 'only outputs change'}{gone}{_html(basis)}"
-    title = f"<code>{name}</code>: {does}"
+    said = _html(does(node))
+    title = f"<code>{name}</code>: {said}"
     resources = [_resource(resource) for resource in node["resources"]]
     outputs = [f"  outputs that change: {_line(', '.join(node['outputs_changed']))}"] if node["outputs_changed"] else []
     brief = [line for line, _ in resources] + outputs
     whole = [text for line, attributes in resources for text in (line, *attributes)] + outputs
     shorter = [(_folded(title, brief), "attributes")] if len(brief) < len(whole) else []
-    versions = [("", "units"), (f"- `{name}`: {does}", "resources"), *shorter, (_folded(title, whole), "")]
+    versions = [("", "units"), (f"- `{name}`: {said}", "resources"), *shorter, (_folded(title, whole), "")]
     return _Part(_UNITS + _weight(node), versions)
+
+
+def does(node: Node) -> str:
+    """Return in a few words what happens to a unit, and what its plan rests on where that is not certain."""
+    basis = _BASES.get(node["basis"], "").format(", ".join(map(_line, node["unknown_inputs"])))
+    gone = " · the unit is destroyed" if node["destroys"] else ""
+    return f"{_counts([node]) or ('only outputs change' if node['outputs_changed'] else node['status'])}{gone}{basis}"
+
+
+def resource_lines(node: Node) -> list[str]:
+    """Return a line for each resource that changes in a unit, with a sign as a diff has it."""
+    return [_resource(resource)[0] for resource in node["resources"]]
 
 
 def _resource(resource: Mapping[str, Any]) -> tuple[str, list[str]]:

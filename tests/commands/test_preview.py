@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 import pytest
@@ -167,6 +168,23 @@ def test_it_is_written_where_that_is_asked_for_and_is_a_document_for_programs(br
     assert (branch.root / "comment.md").read_text().endswith("<!-- infra-orch preview: app -->\n")
     document = json.loads(branch.run("preview", "--base", "main-then", "--format", "json").out)
     assert sorted(document["stacks"]) == ["app", "network"]
+
+
+def test_a_ci_shows_it_as_tests_and_at_the_rendered_files(branch: Desk) -> None:
+    done = branch.run("preview", "--base", "main-then", "--prune", "--format", "junit")
+    assert done.code == 0, done.err
+    suites = {suite.get("name"): suite for suite in ET.fromstring(done.out)}
+    assert {name: suite.get("tests") for name, suite in suites.items()} == {"app": "3", "network": "2"}
+    said = {f"{case.get('classname')}/{case.get('name')}": case.findtext("system-out") for case in suites["app"]}
+    assert said["app/old"] == "1 to destroy · the unit is destroyed\n- module.old.terraform_data.it"
+    done = branch.run("preview", "--base", "main-then", "--prune", "--format", "sarif")
+    (run,) = json.loads(done.out)["runs"]
+    assert {(one["ruleId"], one["level"]) for one in run["results"]} == {
+        ("destroyed", "warning"),
+        ("replaced", "warning"),
+    }
+    places = [one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in run["results"]]
+    assert sorted(places) == ["stacks/app/rendered/old/main.tf", "stacks/network/rendered/dns/main.tf"]
 
 
 def test_where_nothing_is_affected_that_is_the_comment(branch: Desk) -> None:
