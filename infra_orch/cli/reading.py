@@ -138,12 +138,22 @@ def history(
 def show(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, the beginning of it, or `last`.")],
     unit: Annotated[str | None, typer.Argument(metavar="UNIT", help="The full output of this unit.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Write the run as one page that every browser opens.",
+            envvar="INFRA_ORCH_HTML",
+            show_default=False,
+        ),
+    ] = None,
     json: o.Json = False,
 ) -> int:
     """Show one run in full, or the output of a unit in it."""
     from infra_orch.commands.show import show as command
 
-    return command(project_here(), run, unit, Console(json=json))
+    return command(project_here(), run, unit, Console(json=json), html=html)
 
 
 def timings(

@@ -1,4 +1,4 @@
-"""`infra-orch show RUN [UNIT]`: one run in full, or what one unit's commands said in it."""
+"""`infra-orch show RUN [UNIT]`: one run in full, as text or as a page, or what one unit's commands said in it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from infra_orch.commands.finding import RUN_ID, find_run
 from infra_orch.console import Console
 from infra_orch.errors import UsageError, UserError
+from infra_orch.files import write_atomically
 from infra_orch.project import NAME, Project
 from infra_orch.record.store import read_record
 from infra_orch.report.style import safe
@@ -19,16 +20,27 @@ _STATE = "state"
 _WITHOUT_LOGS = ("blocked", "skipped", "cancelled")
 
 
-def show(project: Project, run: str, unit: str | None, console: Console) -> int:
+def show(project: Project, run: str, unit: str | None, console: Console, *, html: Path | None) -> int:
     """Print a run by its id or the beginning of it; `last` is the newest.
 
-    With *unit*, the logs of that unit are printed; or what the run's document says of it, for --json.
+    With *unit*, the logs of that unit are printed; or what the run's document says of it, for --json. With *html*, the
+    run is written to that file as a page.
 
-    Raises UsageError where there is no such run or several, or no such unit in it.
+    Raises UsageError where there is no such run or several, or no such unit in it, or what is asked for does not go
+    together; UserError where the page cannot be written.
     """
+    if html and unit is not None:
+        raise UsageError(
+            "--html makes a page of a whole run, and a unit is named, too", hint="leave out one of the two"
+        )
+    if html and console.json:
+        raise UsageError("--html and --json are two forms of one run", hint="give one of the two")
     _, found = find_run(project, run)
     document = read_record(found)
-    if unit is not None and not console.json:
+    if html:
+        _write_page(document, html)
+        console.result(f"wrote {html}")
+    elif unit is not None and not console.json:
         console.result(_logs(project, document, unit))
     elif unit is not None:
         console.document(json.dumps(_node(document, unit), indent=2, ensure_ascii=False))
@@ -37,6 +49,19 @@ def show(project: Project, run: str, unit: str | None, console: Console) -> int:
     else:
         console.result(_lines(document, console))
     return 0
+
+
+def _write_page(run: Mapping[str, Any], file: Path) -> None:
+    from infra_orch.report.html.page import page  # noqa: PLC0415  jinja2 takes longer to import than all else here
+
+    try:
+        text = page(run)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"run {_run_id(run)} cannot be made a page: this is not a record: {error}") from error
+    try:
+        write_atomically(file, text, mode=0o600)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _lines(run: Mapping[str, Any], console: Console) -> Iterator[str]:

@@ -202,6 +202,13 @@ def words(outcome: Outcome) -> str:
 
 
 def _count_words(counts: Counts, *, done: bool) -> str:
+    return ", ".join(counted(counts, done=done).values())
+
+
+def counted(counts: Counts, *, done: bool) -> dict[str, str]:
+    """Return what happens to resources in words, by action and without what does not happen: `{"create": "2 created"}`,
+    or `2 to create` where it is not *done*.
+    """
     names = (
         ("create", "created", "create"),
         ("update", "updated", "update"),
@@ -211,7 +218,7 @@ def _count_words(counts: Counts, *, done: bool) -> str:
         ("move", "moved", "move"),
     )
     numbers = counts.as_json()
-    return ", ".join(f"{numbers[key]} {past if done else f'to {verb}'}" for key, past, verb in names if numbers[key])
+    return {key: f"{numbers[key]} {past if done else f'to {verb}'}" for key, past, verb in names if numbers[key]}
 
 
 def _from_here(path: Path) -> str:

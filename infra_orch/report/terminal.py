@@ -29,7 +29,7 @@ _COLOURS = {
     Status.SKIPPED: "dim",
 }
 _NOT_SEEN = (Status.FAILED, Status.REFUSED, Status.BLOCKED, Status.DEFERRED, Status.CANCELLED)
-_SKIPPED = "nothing that their plans depend on has changed since their last apply; drift was not looked for"
+SKIPPED_WHY = "nothing that their plans depend on has changed since their last apply; drift was not looked for"
 _MOST_ATTRIBUTES = 40
 EMPTY = ("null", "[]", "{}", '""')
 """Values that say nothing of a new resource."""
@@ -59,7 +59,7 @@ def plan_lines(outcomes: Mapping[str, Outcome], style: Style, texts: Mapping[str
             yield ""
         bare = not body
     if skipped:
-        yield style(f"skipped: {', '.join(skipped)}  ({_SKIPPED})", "dim")
+        yield style(f"skipped: {', '.join(skipped)}  ({SKIPPED_WHY})", "dim")
     if unchanged:
         yield style(f"unchanged: {', '.join(unchanged)}", "dim")
     if folded or bare:
@@ -162,12 +162,7 @@ def change_lines(outcome: Outcome, style: Style) -> Iterator[str]:
 
 
 def _attribute_lines(change: ResourceChange, style: Style) -> Iterator[str]:
-    attributes = change.attributes
-    unknown: list[str] = []
-    if change.actions == ("create",):
-        # What is left empty says nothing of a new resource, and what it will be given by itself fits on one line.
-        unknown = [attribute.path for attribute in attributes if attribute.after == UNKNOWN_TEXT]
-        attributes = tuple(a for a in attributes if a.after != UNKNOWN_TEXT and a.after not in EMPTY)
+    attributes, unknown = worth_showing(change)
     width = min(max((len(attribute.path) for attribute in attributes), default=0), 40)
     for attribute in attributes[:_MOST_ATTRIBUTES]:
         yield _attribute_line(attribute, change, width, style)
@@ -178,11 +173,26 @@ def _attribute_lines(change: ResourceChange, style: Style) -> Iterator[str]:
         yield style(f"        {names} = {UNKNOWN_TEXT}", "dim")
 
 
-def _change_line(change: ResourceChange, style: Style) -> str:
+def worth_showing(change: ResourceChange) -> tuple[tuple[AttributeChange, ...], tuple[str, ...]]:
+    """Return the attributes of a resource to show one by one, and the paths of those that are known after apply only.
+
+    What is left empty says nothing of a new resource, and what it will be given by itself fits on one line.
+    """
+    if change.actions != ("create",):
+        return change.attributes, ()
+    unknown = tuple(attribute.path for attribute in change.attributes if attribute.after == UNKNOWN_TEXT)
+    return tuple(a for a in change.attributes if a.after != UNKNOWN_TEXT and a.after not in EMPTY), unknown
+
+
+def sign_of(change: ResourceChange) -> tuple[str, str]:
+    """Return Terraform's sign for what happens to a resource, and its colour."""
     if change.replaces:
-        sign, colour = ("-/+" if change.actions[0] == "delete" else "+/-"), "red"
-    else:
-        sign, colour = _SIGNS.get(change.actions, ("?", "magenta"))
+        return ("-/+" if change.actions[0] == "delete" else "+/-"), "red"
+    return _SIGNS.get(change.actions, ("?", "magenta"))
+
+
+def _change_line(change: ResourceChange, style: Style) -> str:
+    sign, colour = sign_of(change)
     text = f"  {style(f'{sign:>3}', colour)} {safe(change.address, keep_newlines=False)}"
     if change.replaces:
         text += style("  replaced", "red")
