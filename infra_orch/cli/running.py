@@ -113,7 +113,9 @@ def preview(
     why: o.Why = False,
     format: Annotated[  # noqa: A002  the option's name
         str,
-        typer.Option("--format", metavar="FORMAT", help="markdown, json, junit or sarif.", envvar="INFRA_ORCH_FORMAT"),
+        typer.Option(
+            "--format", metavar="FORMAT", help="markdown, json, html, junit or sarif.", envvar="INFRA_ORCH_FORMAT"
+        ),
     ] = "markdown",
     out: Annotated[
         Path | None,

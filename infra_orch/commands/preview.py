@@ -20,17 +20,19 @@ from infra_orch.files import write_atomically
 from infra_orch.git.repository import find_repository
 from infra_orch.project import Project
 from infra_orch.report.comment import LIMIT, About, comment
-from infra_orch.report.document import documents, text
+from infra_orch.report.document import as_one, documents, text
+from infra_orch.report.html.page import page
 from infra_orch.report.junit import junit
 from infra_orch.report.progress import progress_for
 from infra_orch.report.sarif import sarif
 
-Format: TypeAlias = Literal["markdown", "json", "junit", "sarif"]
-FORMATS: tuple[Format, ...] = ("markdown", "json", "junit", "sarif")
+Format: TypeAlias = Literal["markdown", "json", "html", "junit", "sarif"]
+FORMATS: tuple[Format, ...] = ("markdown", "json", "html", "junit", "sarif")
 Runs: TypeAlias = Mapping[str, Mapping[str, Any]]
 """The documents of runs, by the names of the stacks' folders."""
 _GROUP = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_LEAST = 2000
+_LEAST = 4000
+_LONGEST_URL = 1000
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def wish(form: str, out: Path | None, group: str, report: str, limit: int, *, ba
         raise UsageError(f'--format "{form}" is none', hint=f"one of {', '.join(FORMATS)}")
     if not _GROUP.fullmatch(group):
         raise UsageError(f'--group "{group}" is no name', hint="letters, digits, _, . and -, 64 at most")
-    if report and not report.startswith(("https://", "http://")):
+    if report and (len(report) > _LONGEST_URL or not report.startswith(("https://", "http://"))):
         raise UsageError(f'--report-url "{report}" is no address', hint="https://…")
     if limit < _LEAST:
         raise UsageError(
@@ -85,9 +87,12 @@ def preview(project: Project, stacks: Asked, options: RunOptions, told: Wish, co
 def _text(project: Project, found: Runs, code: int, base: str, told: Wish) -> str:
     """What was planned, in the format that is wanted."""
     repository = find_repository(project.root)
+    status = "failed" if code not in (ExitCode.DONE, ExitCode.CHANGES) else "planned" if found else "unchanged"
+    duration = sum(run["duration_s"] for run in found.values())
     if told.format == "json":
-        status = "failed" if code not in (ExitCode.DONE, ExitCode.CHANGES) else "planned" if found else "unchanged"
-        return text(documents(found, "plan", status, sum(run["duration_s"] for run in found.values()))) + "\n"
+        return text(documents(found, "plan", status, duration)) + "\n"
+    if told.format == "html":
+        return page(as_one(found, "preview", status, duration))
     if told.format == "junit":
         return junit(found)
     if told.format == "sarif":

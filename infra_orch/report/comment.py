@@ -13,9 +13,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from infra_orch.record.read import read_outcomes
+from infra_orch.record.store import counted
 from infra_orch.report.style import safe
-from infra_orch.report.terminal import EMPTY
+from infra_orch.report.terminal import worth_showing
 from infra_orch.run.differences import UNKNOWN_TEXT
+from infra_orch.run.outcome import AttributeChange, Basis, Counts, Failure, Outcome, ResourceChange, Status
 
 LIMIT = 65_536
 """Characters that a comment on GitHub may have; on GitLab it may have a million."""
@@ -25,20 +28,18 @@ _MOST_LINES = 100
 _FEW_LINES = 10
 _UNITS = 3
 """The rank of what is folded; what has a lower one stands open."""
-_VERBS = (
-    ("delete", "to destroy"),
-    ("replace", "to replace"),
-    ("create", "to create"),
-    ("update", "to update"),
-    ("import", "to import"),
-    ("move", "to move"),
-)
-_AMISS = ("failed", "refused", "blocked", "deferred", "cancelled")
+_WORST_FIRST = ("delete", "replace", "create", "update", "import", "move")
+_AMISS = (Status.FAILED, Status.REFUSED, Status.BLOCKED, Status.DEFERRED, Status.CANCELLED)
+_WAITING = (Status.DEFERRED, Status.BLOCKED, Status.CANCELLED)
 _SIGNS = {("create",): "+", ("update",): "!", ("delete",): "-", ("delete", "create"): "-", ("create", "delete"): "-"}
-_BASES = {"planned": " · rests on values that upstream plans promise", "unknown": " · not known yet: {}"}
+_BASES = {
+    Basis.EXACT: "",
+    Basis.PLANNED: " · rests on values that upstream plans promise",
+    Basis.UNKNOWN: " · not known yet: {}",
+}
 
-Node: TypeAlias = Mapping[str, Any]
-Nodes: TypeAlias = Mapping[str, Node]
+Nodes: TypeAlias = Mapping[str, Outcome]
+"""Units and tasks, by the names of their stacks and their own."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def comment(stacks: Mapping[str, Mapping[str, Any]], about: About, limit: int = 
 
     *stacks* are the documents of the runs (schema run-document-1), by the names of the stacks' folders.
     """
-    nodes = {f"{stack}/{name}": node for stack, run in stacks.items() for name, node in _nodes(run)}
+    nodes = {f"{stack}/{name}": node for stack, run in stacks.items() for name, node in read_outcomes(run).items()}
     head, foot = f"### {verdict(nodes)}", _foot(stacks, about)
     parts = [*_parts(nodes), *_left_over(stacks)]
     texts, unseen = _fitted(parts, limit - length(head) - length(foot) - length(_apology(Counter(_UNSEEN))) - 10)
@@ -78,11 +79,12 @@ def comment(stacks: Mapping[str, Mapping[str, Any]], about: About, limit: int = 
 
 def verdict(nodes: Nodes) -> str:
     """Return in one line what a run would do: `infra-orch: 1 to destroy, 2 to create · 3 units in 2 stacks`."""
-    said = [f"{number} {status}" for status in _AMISS if (number := _count(nodes, status))]
+    statuses = Counter(node.status for node in nodes.values())
+    said = [f"{statuses[status]} {status}" for status in _AMISS if statuses[status]]
     changed = [name for name, node in nodes.items() if _changes(node)]
-    counts = _counts([nodes[name] for name in changed])
+    counts = _counts(nodes[name] for name in changed)
     said += [counts] if counts else ["only outputs change"] if changed else []
-    tasks = [name for name, node in nodes.items() if "result" in node and node["status"] == "planned"]
+    tasks = [name for name, node in nodes.items() if node.is_task and node.status is Status.PLANNED]
     said += [f"{_number(tasks, 'task')} to run"] if tasks else []
     stacks = {name.rpartition("/")[0] for name in changed}
     where = f" · {_number(changed, 'unit')} in {_number(stacks, 'stack')}" if changed else ""
@@ -94,15 +96,10 @@ def length(text: str) -> int:
     return len(text) + sum(char > "\uffff" for char in text)
 
 
-def _nodes(run: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
-    yield from run["units"].items()
-    yield from run["tasks"].items()
-
-
 def _parts(nodes: Nodes) -> Iterator[_Part]:
     yield from _destroyed(nodes)
     for name, node in nodes.items():
-        if node["status"] in ("failed", "refused"):
+        if node.status in (Status.FAILED, Status.REFUSED):
             yield _failure(name, node)
     yield from _not_planned(nodes)
     changed = {name: node for name, node in nodes.items() if _changes(node)}
@@ -116,13 +113,12 @@ def _destroyed(nodes: Nodes) -> Iterator[_Part]:
     """What is destroyed or replaced, in the open, and by which attribute it has to be replaced."""
     lines, plain = [], []
     for name, node in nodes.items():
-        for resource in node.get("resources", ()) if _changes(node) else ():
-            if "delete" in resource["actions"]:
-                does = "replaced" if "create" in resource["actions"] else "destroyed"
-                line = f"- {name}: {_line(resource['address'])} is {does}"
+        for change in node.resources if _changes(node) else ():
+            if change.destroys:
+                line = f"- {name}: {_line(change.address)} is {'replaced' if change.replaces else 'destroyed'}"
                 plain.append(line)
-                lines.append(line)
-                lines += [_attribute("-", one) for one in resource.get("attributes", ()) if "forces_replacement" in one]
+                forcing = (attribute for attribute in change.attributes if attribute.forces_replacement)
+                lines += [line, *(_attribute("-", attribute) for attribute in forcing)]
     if plain:
         title = f"#### Destroyed or replaced: {_number(plain, 'resource')}\n\n"
         few, most = _some(plain, _FEW_LINES), _some(plain, _MOST_LINES)
@@ -132,34 +128,35 @@ def _destroyed(nodes: Nodes) -> Iterator[_Part]:
         yield _Part(0, [(title + _fence(some, "diff"), unseen) for some, unseen in versions])
 
 
-def _failure(name: str, node: Node) -> _Part:
-    error = node["error"] or {}
-    title = f"#### `{name}` {node['status']}\n\n"
-    summary = [_line(error.get("summary", "")), *([f"→ {_line(error['hint'])}"] if error.get("hint") else [])]
-    detail = [_line(line) for line in str(error.get("detail", "")).strip().splitlines()][:_MOST_LINES]
-    whole = [*summary, *([""] if detail else []), *detail]
-    return _Part(1, [(title.rstrip(), "errors"), (title + _fence(summary), "errors"), (title + _fence(whole), "")])
+def _failure(name: str, node: Outcome) -> _Part:
+    title = f"#### `{name}` {node.status}"
+    failure = node.failure or Failure("nobody knows why")
+    summary = [_line(failure.summary), *([f"→ {_line(failure.hint)}"] if failure.hint else [])]
+    detail = [_line(line) for line in failure.detail.strip().splitlines()][:_MOST_LINES]
+    brief, whole = (f"{title}\n\n{_fence(each)}" for each in (summary, [*summary, *([""] if detail else []), *detail]))
+    return _Part(1, [("", "failures"), (title, "errors"), (brief, "errors" if detail else ""), (whole, "")])
 
 
 def _not_planned(nodes: Nodes) -> Iterator[_Part]:
-    waiting = {name: node for name, node in nodes.items() if node["status"] in ("deferred", "blocked", "cancelled")}
+    waiting = {name: node for name, node in nodes.items() if node.status in _WAITING}
     if waiting:
         title = f"#### Not planned: {_number(waiting, 'unit')}"
-        lines = [f"{name} is {node['status']}: {_why(node)}" for name, node in waiting.items()]
+        lines = [f"{name} is {node.status}: {_why(node)}" for name, node in waiting.items()]
         some, whole = (f"{title}\n\n{_fence(each)}" for each in (_some(lines, _FEW_LINES), lines))
         yield _Part(2, [(title, "reasons"), (some, "reasons" if some != whole else ""), (whole, "")])
 
 
-def _why(node: Node) -> str:
-    waits = f"waits for {', '.join(map(_line, node['unknown_inputs']))}" if node.get("unknown_inputs") else ""
-    return waits or _line((node["error"] or {}).get("summary", "")) or "nobody knows why"
+def _why(node: Outcome) -> str:
+    if node.unknown_inputs:
+        return f"waits for {', '.join(map(_line, node.unknown_inputs))}"
+    return _line(node.failure.summary) if node.failure else "nobody knows why"
 
 
-def _unit(name: str, node: Node) -> _Part:
+def _unit(name: str, node: Outcome) -> _Part:
     said = _html(does(node))
     title = f"<code>{name}</code>: {said}"
-    resources = [_resource(resource) for resource in node["resources"]]
-    outputs = [f"  outputs that change: {_line(', '.join(node['outputs_changed']))}"] if node["outputs_changed"] else []
+    resources = [_resource(change) for change in node.resources]
+    outputs = [f"  outputs that change: {_line(', '.join(node.outputs_changed))}"] if node.outputs_changed else []
     brief = [line for line, _ in resources] + outputs
     whole = [text for line, attributes in resources for text in (line, *attributes)] + outputs
     shorter = [(_folded(title, brief), "attributes")] if len(brief) < len(whole) else []
@@ -167,43 +164,38 @@ def _unit(name: str, node: Node) -> _Part:
     return _Part(_UNITS + _weight(node), versions)
 
 
-def does(node: Node) -> str:
+def does(node: Outcome) -> str:
     """Return in a few words what happens to a unit, and what its plan rests on where that is not certain."""
-    basis = _BASES.get(node["basis"], "").format(", ".join(map(_line, node["unknown_inputs"])))
-    gone = " · the unit is destroyed" if node["destroys"] else ""
-    return f"{_counts([node]) or ('only outputs change' if node['outputs_changed'] else node['status'])}{gone}{basis}"
+    basis = _BASES[node.basis].format(", ".join(map(_line, node.unknown_inputs)))
+    gone = " · the unit is destroyed" if node.destroys_unit else ""
+    return f"{_counts([node]) or ('only outputs change' if node.outputs_changed else node.status)}{gone}{basis}"
 
 
-def resource_lines(node: Node) -> list[str]:
+def resource_lines(node: Outcome) -> list[str]:
     """Return a line for each resource that changes in a unit, with a sign as a diff has it."""
-    return [_resource(resource)[0] for resource in node["resources"]]
+    return [_resource(change)[0] for change in node.resources]
 
 
-def _resource(resource: Mapping[str, Any]) -> tuple[str, list[str]]:
+def _resource(change: ResourceChange) -> tuple[str, list[str]]:
     """A line for a resource, and those of its attributes."""
-    sign = _SIGNS.get(tuple(resource["actions"]), "#")
-    notes = ["replaced"] if {"delete", "create"} <= {*resource["actions"]} else []
-    notes += [f"moved from {_line(resource['moved_from'])}"] if resource.get("moved_from") else []
-    notes += [f"imported, id {_line(resource['imported_id'])}"] if resource.get("imported_id") is not None else []
-    line = f"{sign} {_line(resource['address'])}{f'  ({chr(44).join(notes)})' if notes else ''}"
-    attributes = resource.get("attributes", ())
-    if sign != "+":
-        return line, [_attribute(sign, one) for one in attributes]
-    # What is left empty says nothing of a new resource, and what it will be given by itself fits on one line.
-    unknown = [_line(one["path"]) for one in attributes if one["after"] == UNKNOWN_TEXT]
-    said = [one for one in attributes if one["after"] not in (UNKNOWN_TEXT, *EMPTY)]
-    later = [f"{sign}     {', '.join(unknown)} = {UNKNOWN_TEXT}"] if unknown else []
-    return line, [*(_attribute(sign, one, new=True) for one in said), *later]
+    sign = _SIGNS.get(change.actions, "#")
+    notes = ["replaced"] if change.replaces else []
+    notes += [f"moved from {_line(change.moved_from)}"] if change.moved_from else []
+    notes += [f"imported, id {_line(change.imported_id)}"] if change.imported_id is not None else []
+    line = f"{sign} {_line(change.address)}" + (f"  ({', '.join(notes)})" if notes else "")
+    attributes, unknown = worth_showing(change)
+    later = [f"{sign}     {', '.join(map(_line, unknown))} = {UNKNOWN_TEXT}"] if unknown else []
+    return line, [*(_attribute(sign, one, new=sign == "+") for one in attributes), *later]
 
 
-def _attribute(sign: str, attribute: Mapping[str, Any], *, new: bool = False) -> str:
-    before = "" if new else f"{_line(attribute['before'])} → "
-    forces = "  # forces replacement" if attribute.get("forces_replacement") else ""
-    return f"{sign}     {_line(attribute['path'])} = {before}{_line(attribute['after'])}{forces}"
+def _attribute(sign: str, attribute: AttributeChange, *, new: bool = False) -> str:
+    before = "" if new else f"{_line(attribute.before)} → "
+    forces = "  # forces replacement" if attribute.forces_replacement else ""
+    return f"{sign}     {_line(attribute.path)} = {before}{_line(attribute.after)}{forces}"
 
 
 def _warnings(nodes: Nodes) -> Iterator[_Part]:
-    lines = [f"{name}: {_line(warning)}" for name, node in nodes.items() for warning in node.get("warnings", ())]
+    lines = [f"{name}: {_line(warning)}" for name, node in nodes.items() for warning in node.warnings]
     if lines:
         title = _number(lines, "warning")
         yield _Part(_UNITS + 3, [(f"- {title}", "warnings"), (_folded(title, lines, ""), "")])
@@ -211,10 +203,10 @@ def _warnings(nodes: Nodes) -> Iterator[_Part]:
 
 def _rest(nodes: Nodes) -> Iterator[_Part]:
     """What stays as it is, in one folded line."""
-    for status, words in (("unchanged", "unchanged"), ("skipped", "skipped")):
-        names = [name for name, node in nodes.items() if node["status"] == status]
+    for status in (Status.UNCHANGED, Status.SKIPPED):
+        names = [name for name, node in nodes.items() if node.status is status and not node.is_task]
         if names:
-            title = f"{_number(names, 'unit')} {words}"
+            title = f"{_number(names, 'unit')} {status}"
             yield _Part(_UNITS + 4, [(f"- {title}", "names"), (_folded(title, [", ".join(names)], ""), "")])
 
 
@@ -229,6 +221,7 @@ def _left_over(stacks: Mapping[str, Mapping[str, Any]]) -> Iterator[_Part]:
 
 _UNSEEN = {
     "destroyed": "destroyed resources",
+    "failures": "failures",
     "errors": "details of errors",
     "reasons": "reasons",
     "units": "units",
@@ -277,24 +270,20 @@ def _foot(stacks: Mapping[str, Mapping[str, Any]], about: About) -> str:
     return f"{' · '.join(said)}\n\n<!-- infra-orch preview: {about.group} -->"
 
 
-def _changes(node: Node) -> bool:
+def _changes(node: Outcome) -> bool:
     """Whether a unit is planned, and would change something."""
-    return "changes" in node and node["status"] in ("planned", "applied")
+    return node.status is Status.PLANNED and not node.is_task
 
 
-def _weight(node: Node) -> int:
+def _weight(node: Outcome) -> int:
     """How much a reader has to look at it: what destroys first, what only creates last."""
-    counts = node["changes"]
-    return 0 if counts["delete"] or counts["replace"] else 1 if counts["update"] or counts["import"] else 2
+    counts = node.counts
+    return 0 if counts.delete or counts.replace else 1 if counts.update or counts.imported else 2
 
 
-def _counts(nodes: Sequence[Node]) -> str:
-    total = {key: sum(node["changes"][key] for node in nodes) for key, _ in _VERBS}
-    return ", ".join(f"{total[key]} {words}" for key, words in _VERBS if total[key])
-
-
-def _count(nodes: Nodes, status: str) -> int:
-    return sum(node["status"] == status for node in nodes.values())
+def _counts(nodes: Iterable[Outcome]) -> str:
+    words = counted(sum((node.counts for node in nodes), Counts()), done=False)
+    return ", ".join(words[action] for action in _WORST_FIRST if action in words)
 
 
 def _number(things: Collection[object], word: str) -> str:

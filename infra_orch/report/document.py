@@ -79,6 +79,29 @@ def documents(stacks: Mapping[str, Any], command: str, status: str, duration: fl
     }
 
 
+def as_one(stacks: Mapping[str, Mapping[str, Any]], command: str, status: str, duration: float) -> dict[str, Any]:
+    """Return the documents of several stacks, by the names of their folders, as one document of a run, in which nodes
+    go by their stack's name and their own. What is true of the runs is that of the first.
+    """
+    first: Mapping[str, Any] = next(iter(stacks.values()), {})
+    facts = {key: first.get(key) for key in ("run_id", "at", "by", "sandbox", "commit", "engine")}
+    nodes = {
+        kind: {f"{stack}/{name}": node for stack, run in stacks.items() for name, node in run[kind].items()}
+        for kind in ("units", "tasks")
+    }
+    return {
+        **facts,
+        "command": command,
+        "stack": ", ".join(stacks) or "no stack",
+        "status": status,
+        "duration_s": round(duration, 2),
+        "dirty": any(run["dirty"] for run in stacks.values()),
+        **nodes,
+        "edges": [[f"{stack}/{end}" for end in edge] for stack, run in stacks.items() for edge in run["edges"]],
+        "left_over": [f"{stack}/{unit}" for stack, run in stacks.items() for unit in run["left_over"]],
+    }
+
+
 def _gateway(used: Used | None) -> dict[str, Any] | None:
     if used is None:
         return None

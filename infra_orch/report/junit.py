@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from infra_orch.report.comment import Node, does, resource_lines
+from infra_orch.record.read import read_outcomes
+from infra_orch.report.comment import does, resource_lines
 from infra_orch.report.style import safe
+from infra_orch.run.outcome import Failure, Outcome, Status
 
-_FAILURES = ("failed", "refused", "blocked", "cancelled")
+_FAILURES = (Status.FAILED, Status.REFUSED, Status.BLOCKED, Status.CANCELLED)
 
 
 def junit(stacks: Mapping[str, Mapping[str, Any]]) -> str:
@@ -20,25 +22,25 @@ def junit(stacks: Mapping[str, Mapping[str, Any]]) -> str:
     root = ET.Element("testsuites", name="infra-orch preview")
     for stack, run in stacks.items():
         suite = ET.SubElement(root, "testsuite", name=stack, time=f"{run['duration_s']:.2f}", timestamp=run["at"])
-        for name, node in {**run["units"], **run["tasks"]}.items():
-            _case(suite, stack, name, node)
+        for node in read_outcomes(run).values():
+            _case(suite, stack, node)
         _count(suite)
     _count(root)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _case(suite: ET.Element, stack: str, name: str, node: Node) -> None:
-    case = ET.SubElement(suite, "testcase", classname=stack, name=name, time=f"{node['duration_s']:.2f}")
-    error, status = node["error"] or {}, node["status"]
-    summary = safe(str(error.get("summary", "")), keep_newlines=False)
-    if status in _FAILURES:
-        failure = ET.SubElement(case, "failure", type=status, message=summary or status)
-        failure.text = safe("\n".join(filter(None, (summary, error.get("detail"), error.get("hint")))))
-    elif status == "deferred":
-        ET.SubElement(case, "skipped", message=summary or status)
-    if "changes" in node and (lines := [does(node), *resource_lines(node)]):
-        ET.SubElement(case, "system-out").text = "\n".join(lines)
+def _case(suite: ET.Element, stack: str, node: Outcome) -> None:
+    case = ET.SubElement(suite, "testcase", classname=stack, name=node.name, time=f"{node.duration:.2f}")
+    told = node.failure or Failure(str(node.status))
+    summary = safe(told.summary, keep_newlines=False)
+    if node.status in _FAILURES:
+        failure = ET.SubElement(case, "failure", type=node.status, message=summary)
+        failure.text = safe("\n".join(filter(None, (summary, told.detail, told.hint))))
+    elif node.status is Status.DEFERRED:
+        ET.SubElement(case, "skipped", message=summary)
+    if not node.is_task:
+        ET.SubElement(case, "system-out").text = "\n".join([does(node), *resource_lines(node)])
 
 
 def _count(element: ET.Element) -> None:

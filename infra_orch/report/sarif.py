@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infra_orch._version import __version__
-from infra_orch.report.comment import Node
+from infra_orch.record.read import read_outcomes
 from infra_orch.report.style import safe
+from infra_orch.run.outcome import Outcome, Status
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = ("error", "warning", "note")
@@ -39,7 +40,8 @@ def sarif(stacks: Mapping[str, Mapping[str, Any]], prefix: str) -> str:
     results = [
         _result(rule, text, f"{prefix}stacks/{stack}/rendered/{name}/main.tf", f"{stack}/{name}", address)
         for stack, run in stacks.items()
-        for name, node in run["units"].items()
+        for name, node in read_outcomes(run).items()
+        if not node.is_task
         for rule, text, address in _found(node)
     ]
     results = sorted(results, key=lambda result: _LEVELS.index(result["level"]))[:_MOST]
@@ -53,15 +55,15 @@ def sarif(stacks: Mapping[str, Mapping[str, Any]], prefix: str) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _found(node: Node) -> Iterator[tuple[str, str, str]]:
+def _found(node: Outcome) -> Iterator[tuple[str, str, str]]:
     """What there is to say of a unit: the rule, a text, and the address of a resource."""
-    if node["status"] in ("failed", "refused", "deferred"):
-        yield node["status"], str((node["error"] or {}).get("summary", node["status"])), ""
-    for resource in node["resources"]:
-        if "delete" in resource["actions"]:
-            rule = "replaced" if "create" in resource["actions"] else "destroyed"
-            yield rule, f"{resource['address']} is {rule}", resource["address"]
-    for warning in node["warnings"]:
+    if node.status in (Status.FAILED, Status.REFUSED, Status.DEFERRED):
+        yield node.status, node.failure.summary if node.failure else node.status, ""
+    for change in node.resources:
+        if change.destroys:
+            rule = "replaced" if change.replaces else "destroyed"
+            yield rule, f"{change.address} is {rule}", change.address
+    for warning in node.warnings:
         yield "warned", warning, ""
 
 

@@ -187,6 +187,15 @@ def test_a_ci_shows_it_as_tests_and_at_the_rendered_files(branch: Desk) -> None:
     assert sorted(places) == ["stacks/app/rendered/old/main.tf", "stacks/network/rendered/dns/main.tf"]
 
 
+def test_a_page_has_the_units_of_all_stacks(branch: Desk) -> None:
+    done = branch.run("preview", "--base", "main-then", "--prune", "--format", "html", "--out", "report.html")
+    assert done.code == 0, done.err
+    page = (branch.root / "report.html").read_text()
+    found = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert [unit["name"] for unit in found["units"]] == ["app/old", "app/web", "app/new", "network/dns", "network/vpc"]
+    assert "<!DOCTYPE html>" in branch.run("preview", "--base", "HEAD", "--format", "html").out
+
+
 def test_where_nothing_is_affected_that_is_the_comment(branch: Desk) -> None:
     done = branch.run("preview", "--base", "HEAD")
     assert (done.code, done.out.splitlines()[0]) == (0, "### infra-orch: no changes")

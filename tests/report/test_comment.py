@@ -179,6 +179,13 @@ def test_of_very_many_that_are_destroyed_the_first_are_shown_and_the_others_coun
     assert "… and 2900 more" in text
 
 
+def test_of_very_many_failures_those_that_fit_are_shown_and_that_is_said() -> None:
+    text = told(*(Outcome(f"u{number}", Status.FAILED, failure=Failure("no " * 20)) for number in range(5000)))
+    assert length(text) <= LIMIT
+    assert text.startswith("### infra-orch: 5000 failed\n")
+    assert "*Shortened to fit. Not shown here: failures, details of errors.*" in text
+
+
 def test_characters_outside_of_the_first_plane_count_twice() -> None:
     assert length("a\U0001f600") == 3
     text = told(*(planned(f"u{n}", change(values=("", "\U0001f600" * 400))) for n in range(100)), limit=10_000)
@@ -186,7 +193,7 @@ def test_characters_outside_of_the_first_plane_count_twice() -> None:
 
 
 def test_the_counts_of_a_run_are_added_up_over_stacks() -> None:
-    nodes = {"a/x": run(planned("x", change()))["units"]["x"], "b/y": run(planned("y", change()))["units"]["y"]}
+    nodes = {f"{stack}/x": planned("x", change()) for stack in ("a", "b")}
     assert verdict(nodes) == "infra-orch: 2 to update · 2 units in 2 stacks"
 
 
