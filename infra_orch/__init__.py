@@ -5,6 +5,8 @@ from infra_orch import Provider, S3Backend, Stack
 
 from infra_orch import _isolation  # noqa: F401  before anything else is imported
 from infra_orch._version import __version__
+from infra_orch.policies.declare import policy
+from infra_orch.policies.plan import Change, Plan
 from infra_orch.spec.credentials import Credentials
 from infra_orch.spec.provider import Backend, LocalBackend, Provider, S3Backend
 from infra_orch.spec.stack import Stack, StackReference, Task, TaskContext, Unit, UnitReference
@@ -23,12 +25,14 @@ from infra_orch.spec.values import (
 __all__ = [
     "Backend",
     "Block",
+    "Change",
     "Credentials",
     "EnvironmentValue",
     "Expression",
     "Input",
     "LocalBackend",
     "Outputs",
+    "Plan",
     "Provider",
     "Reference",
     "S3Backend",
@@ -42,4 +46,5 @@ __all__ = [
     "block",
     "env",
     "expression",
+    "policy",
 ]

@@ -12,6 +12,7 @@ from infra_orch.module.files import LOCK_FILE
 from infra_orch.module.lock_file import provider_versions
 from infra_orch.run.context import Contexts, RunContext
 from infra_orch.run.fingerprints import fingerprint_unit
+from infra_orch.run.judging import judged
 from infra_orch.run.outcome import Outcome, Status, count
 from infra_orch.run.plan import Preview, Selection, forget, run_graph, skipped_task
 from infra_orch.run.prepare import UnitWork, prepare
@@ -144,4 +145,5 @@ def _put(bundle: Bundle, work: UnitWork, context: RunContext, upstream: Upstream
             outputs_changed=document.outputs_changed(),
             addresses=document.addresses(),
         )
+        outcome = judged(outcome, document, work, context)
     return Planned(outcome, outputs, upstream, ready.variables, unit.state_moves, fingerprint)

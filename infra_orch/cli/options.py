@@ -49,6 +49,16 @@ DetailedExitcode = Annotated[
         "--detailed-exitcode", help="Exit with 2 where there are changes.", envvar="INFRA_ORCH_DETAILED_EXITCODE"
     ),
 ]
+Policies = Annotated[
+    Path | None,
+    typer.Option(
+        "--policies",
+        metavar="DIR",
+        help="The policies to ask (default: policies/).",
+        envvar="INFRA_ORCH_POLICIES",
+        show_default=False,
+    ),
+]
 NoDownstream = Annotated[
     bool,
     typer.Option(

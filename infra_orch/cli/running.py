@@ -30,6 +30,7 @@ def plan(
     full: o.Full = False,
     destroy: o.Destroy = False,
     out: o.Out = None,
+    policies: o.Policies = None,
     parallelism: o.Parallelism = None,
     fail_fast: o.FailFast = False,
     max_failures: o.MaxFailures = None,
@@ -66,6 +67,7 @@ def plan(
         destroy=destroy,
         out=out,
         detailed_exitcode=detailed_exitcode,
+        policies=policies,
     )
     project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
     stacks = asked_for(project, stack or (), console, everything=all, affected=affected, from_rendered=from_rendered)
@@ -142,6 +144,7 @@ def preview(
     ] = 65536,
     sandbox: o.Sandbox = False,
     prune: o.Prune = False,
+    policies: o.Policies = None,
     parallelism: o.Parallelism = None,
     fail_fast: o.FailFast = False,
     max_failures: o.MaxFailures = None,
@@ -167,6 +170,7 @@ def preview(
         sandbox=sandbox,
         prune=prune,
         detailed_exitcode=detailed_exitcode,
+        policies=policies,
     )
     project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console()
     stacks = asked_for(project, stack or (), console, everything=False, affected=True)
@@ -198,6 +202,7 @@ def apply(
             envvar="INFRA_ORCH_RESUME",
         ),
     ] = None,
+    policies: o.Policies = None,
     parallelism: o.Parallelism = None,
     fail_fast: o.FailFast = False,
     max_failures: o.MaxFailures = None,
@@ -236,6 +241,7 @@ def apply(
         full=full,
         plan=plan,
         resume=resume,
+        policies=policies,
     )
     console = Console(json=json)
     stacks = asked_for(project, stack or (), console, everything=all, affected=affected, from_rendered=from_rendered)
@@ -254,6 +260,7 @@ def destroy(
     commit: o.Commit = None,
     from_rendered: o.FromRendered = False,
     full: o.Full = False,
+    policies: o.Policies = None,
     parallelism: o.Parallelism = None,
     fail_fast: o.FailFast = False,
     max_failures: o.MaxFailures = None,
@@ -280,6 +287,7 @@ def destroy(
         commit=_commits(project, commit, sandbox=sandbox),
         from_rendered=from_rendered,
         full=full,
+        policies=policies,
     )
     console = Console(json=json)
     stacks = asked_for(project, stack or (), console, everything=all, from_rendered=from_rendered)

@@ -14,6 +14,7 @@ from infra_orch.commands.credentials import wallet_for
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.parts import Part
+from infra_orch.commands.policies import load_policies
 from infra_orch.commands.sandboxing import sandbox_of
 from infra_orch.console import Console
 from infra_orch.engine.cli_config import CliConfig, cli_config
@@ -24,6 +25,7 @@ from infra_orch.engine.providers import ProviderCache, provider_cache_folder
 from infra_orch.files import private_folder
 from infra_orch.fingerprint.sources import Sources
 from infra_orch.git.repository import Repository
+from infra_orch.policies.judge import Policies
 from infra_orch.process import Supervisor
 from infra_orch.project import Project, StackFolder
 from infra_orch.redact import Redactor
@@ -76,6 +78,7 @@ class Shared:
     supervisor: Supervisor
     redactor: Redactor
     sources: Sources
+    policies: Policies
     emulator: str | None
 
 
@@ -97,7 +100,17 @@ def shared_of(
         redactor.add_environment(environment.values)
     sources = Sources(project, repository.root if repository else None)
     providers = ProviderCache(engine, config, supervisor)
-    return Shared(engine, environment, config, providers, supervisor, redactor, sources, emulator)
+    policies = _policies(request)
+    return Shared(engine, environment, config, providers, supervisor, redactor, sources, policies, emulator)
+
+
+def _policies(request: Request) -> Policies:
+    """The policies that are asked about what is planned; none where nothing is."""
+    if request.command not in ("plan", "apply", "destroy"):
+        return Policies()
+    options, project = request.options, request.project
+    found = load_policies(project, options.policies, from_rendered=options.from_rendered)
+    return Policies(found, project.shown)
 
 
 def context_of(
@@ -125,6 +138,7 @@ def context_of(
         lock_platforms=settings.lock_platforms,
         keep_lock_files=_keeps_lock_files(request.command, request.options),
         inherit=inherit,
+        policies=shared.policies,
     )
 
 

@@ -33,6 +33,7 @@ class RunOptions:
     timings: bool = False
     changed_only: bool = False
     change: Change | None = None
+    policies: Path | None = None
 
     def prunes(self, project: Project) -> bool:
         """Whether units that left the spec are destroyed: as the flag says, or the project's settings."""

@@ -10,6 +10,7 @@ from infra_orch.engine.engine import Engine
 from infra_orch.engine.providers import ProviderCache
 from infra_orch.fingerprint.sources import Sources
 from infra_orch.gateway.client import Gateway
+from infra_orch.policies.judge import Policies
 from infra_orch.process import Supervisor
 from infra_orch.project import stack_and_unit
 from infra_orch.redact import Redactor
@@ -41,7 +42,7 @@ class RunContext:
     *logs* the folder of the run's logs. *wallet* has the credentials of the units, *sources* what their modules are
     made of. *inherit* are descriptors that children keep open (the stack's lock). *gateway* serves the providers; None:
     each command starts its own. *whole_schemas* are work folders in which commands need to know all that a provider
-    has.
+    has. *policies* are asked about each plan.
     """
 
     run_id: str
@@ -65,6 +66,7 @@ class RunContext:
     inherit: tuple[int, ...] = ()
     gateway: Gateway | None = None
     whole_schemas: set[Path] = field(default_factory=set)
+    policies: Policies = field(default_factory=Policies)
 
     def log(self, node: str, step: str) -> Path:
         """The log file of a step of a node."""

@@ -21,6 +21,7 @@ from infra_orch.run.context import RunContext
 from infra_orch.run.diagnosis import DISK_FULL, is_full, needs_init, waits_for_unknown, warning_texts
 from infra_orch.run.done import outcome_of
 from infra_orch.run.fingerprints import fingerprint_unit
+from infra_orch.run.judging import judged
 from infra_orch.run.kept import outcome_json
 from infra_orch.run.outcome import Basis, Counts, Failure, Outcome, Status, count
 from infra_orch.run.outputs import outputs_after, outputs_of_state
@@ -241,7 +242,8 @@ def _plan(work: UnitWork, context: RunContext, ready: Ready, upstream: Upstream,
         warnings=warning_texts(done.messages),
         addresses=document.addresses(),
     )
-    return Planned(_less_helper(outcome), planned_outputs(document, work, context))
+    outcome = _less_helper(outcome) if work.drift else judged(_less_helper(outcome), document, work, context)
+    return Planned(outcome, planned_outputs(document, work, context))
 
 
 def planned_outputs(document: PlanDocument, work: UnitWork, context: RunContext) -> dict[str, Output]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 from infra_orch.errors import Problem, SpecError, Where
@@ -61,19 +62,28 @@ def _source(folder: StackFolder, shown: str) -> bytes:
 
 
 def _execute(folder: StackFolder, source: bytes) -> ModuleType:
-    module = ModuleType("infra_orch_stack_" + "".join(c if c.isalnum() else "_" for c in folder.name))
-    module.__file__ = str(folder.spec)
+    name = "infra_orch_stack_" + "".join(c if c.isalnum() else "_" for c in folder.name)
     with _user_modules(folder):
-        # Where it is not known by its name, a dataclass in it cannot be made.
-        sys.modules[module.__name__] = module
-        try:
-            # Compiled here and not by an import, so that no __pycache__ appears among the user's files, or is believed.
-            code = compile(source, folder.spec, "exec", dont_inherit=True)
-            exec(code, vars(module))  # noqa: S102 - a spec is code; security.md says what follows
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            raise SpecError([complaint(error, folder)]) from error
+        return evaluate(folder.spec, source, name, folder)
+
+
+def evaluate(file: Path, source: bytes, name: str, folder: StackFolder) -> ModuleType:
+    """Run the *source* of a user's *file* as the module *name*, and return that.
+
+    Raises SpecError, with the user's own line, for whatever it raises; its paths are shown as in *folder*.
+    """
+    module = ModuleType(name)
+    module.__file__ = str(file)
+    # Where it is not known by its name, a dataclass in it cannot be made.
+    sys.modules[name] = module
+    try:
+        # Compiled here and not by an import, so that no __pycache__ appears among the user's files, or is believed.
+        code = compile(source, file, "exec", dont_inherit=True)
+        exec(code, vars(module))  # noqa: S102 - a spec is code; security.md says what follows
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise SpecError([complaint(error, folder)]) from error
     return module
 
 

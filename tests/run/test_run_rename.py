@@ -79,6 +79,7 @@ def test_a_plan_shows_the_move_and_moves_nothing(renamed: Desk) -> None:
             "type": "terraform_data",
             "actions": ["no-op"],
             "moved_from": "module.net.terraform_data.it",
+            "attributes": [],
         }
     ]
     assert network["changes"]["move"] == 1

@@ -1,0 +1,1 @@
+"""What may be done to infrastructure, as Python functions over typed plans: declared, loaded, and asked."""

@@ -1,0 +1,42 @@
+"""What the policies of a project say of a unit's plan, as part of its outcome."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from infra_orch.policies.judge import Verdict
+from infra_orch.policies.plan import Plan, changes_of
+from infra_orch.run.changes import PlanDocument
+from infra_orch.run.context import RunContext
+from infra_orch.run.outcome import Failure, Outcome, Status
+from infra_orch.run.prepare import UnitWork
+
+
+def judged(outcome: Outcome, document: PlanDocument, work: UnitWork, context: RunContext) -> Outcome:
+    """Return *outcome*, that of a plan, refused where a policy denies what is planned, and with what others warn of."""
+    if outcome.status is not Status.PLANNED:
+        return outcome
+    unit = work.unit
+    plan = Plan(
+        stack=context.stack.folder.name,
+        unit=unit.name,
+        module=unit.module,
+        tags=frozenset(unit.tags),
+        destroys=work.destroy,
+        changes=tuple(changes_of(document.raw_changes)),
+    )
+    verdicts = context.policies.judge(plan)
+    warned = tuple(_words(verdict, context) for verdict in verdicts if verdict.severity == "warn")
+    denied = [verdict for verdict in verdicts if verdict.severity == "deny"]
+    outcome = replace(outcome, warnings=(*outcome.warnings, *warned))
+    if not denied:
+        return outcome
+    more = f" (and {len(denied) - 1} more)" if len(denied) > 1 else ""
+    detail = "\n".join(f"{_words(verdict, context)} ({verdict.where})" for verdict in denied)
+    hint = f"{denied[0].where} says so: change what is planned, or have the policy changed"
+    failure = Failure(f"{_words(denied[0], context)}{more}", detail, hint, kind="policy")
+    return replace(outcome, status=Status.REFUSED, failure=failure)
+
+
+def _words(verdict: Verdict, context: RunContext) -> str:
+    return context.redactor.text(str(verdict))
