@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from infra_orch.commands.session import Session
 from infra_orch.errors import RefusedError
+from infra_orch.record.store import exists
 from infra_orch.render.index import read_index
 
 
@@ -29,8 +30,7 @@ def refuse_dependents(going: Mapping[str, Collection[str]], run: Session) -> Non
         ]
         known = run.records_in(folder).units() if stays else {}
         for node, first in stays:
-            record = known.get(node)
-            if record is not None and record.get("status") != "destroyed":
+            if exists(known.get(node)):
                 raise RefusedError(
                     f"{folder.name}/{node} still exists and depends on {first}, which would be destroyed",
                     hint=f"infra-orch destroy {folder.name} --unit {node} first, or both stacks in one run",

@@ -11,6 +11,7 @@ from infra_orch.commands.ending import exit_code
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.pacing import pace_of
 from infra_orch.commands.parts import Part, open_parts
+from infra_orch.commands.previewing import together
 from infra_orch.commands.recovering import sessions_after_the_dead
 from infra_orch.commands.selecting import refuse_missing_variables, select
 from infra_orch.commands.session import Session
@@ -19,9 +20,9 @@ from infra_orch.console import Console
 from infra_orch.errors import ExitCode
 from infra_orch.graph.graph import Graph
 from infra_orch.project import Project
+from infra_orch.record.store import exists
 from infra_orch.report.drift import Looked, drift_document, drift_lines
 from infra_orch.report.progress import progress_for
-from infra_orch.run.joint import contexts_of, joined
 from infra_orch.run.plan import Selection, forget, plan
 
 
@@ -36,19 +37,13 @@ def drift(project: Project, stacks: Asked, options: RunOptions, console: Console
         progress_for(console) as progress,
         sessions_after_the_dead(project, parts, "drift", console, progress, several=stacks.several) as runs,
     ):
-        chosen = {part.name: _selection(part, run) for part, run in zip(parts, runs, strict=True)}
-        if stacks.several:
-            selection = joined(chosen, {part.name: part.opened.rendered for part in parts}, {})
-            others = {name: context for run in runs for name, context in run.others.items()}
-            own = {part.name: run.context for part, run in zip(parts, runs, strict=True)}
-            contexts = contexts_of(own, others, progress)
-        else:
-            selection, contexts = chosen[parts[0].name], runs[0].contexts
+        chosen = [_selection(part, run) for part, run in zip(parts, runs, strict=True)]
+        selection, contexts = together(parts, runs, chosen, progress, several=stacks.several)
         refuse_missing_variables(selection)
         try:
             outcomes = plan(selection, contexts).outcomes
         finally:
-            for one, run in zip(chosen.values(), runs, strict=True):
+            for one, run in zip(chosen, runs, strict=True):
                 forget(one, run.context)
                 run.context.journal.write("done", durable=True, status="looked")
         code = exit_code(outcomes, runs[0], detailed=True)
@@ -79,8 +74,7 @@ def _never_applied(part: Part, run: Session) -> list[str]:
 
 
 def _exists(unit: str, run: Session) -> bool:
-    record = run.records.units().get(unit)
-    return record is not None and record.get("status") != "destroyed"
+    return exists(run.records.units().get(unit))
 
 
 def _record(name: str, runs: list[Session]) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from infra_orch.git.repository import Repository
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.module.lock_file import provider_versions
 from infra_orch.record.record import RunFacts, changed_the_world, run_record, unit_record
-from infra_orch.record.store import commit_message, commit_run, records_of, write_records
+from infra_orch.record.store import commit_message, commit_run, exists, records_of, write_records
 from infra_orch.render.write import forget_kept
 from infra_orch.report.document import document, documents, text
 from infra_orch.report.terminal import apply_summary
@@ -216,7 +216,7 @@ def _write_records(one: Ended) -> dict[Path, bytes | None]:
     records = records_of(folder, sandbox=run.sandbox, committed=options.commit)
     units = _unit_records(one.selection, nodes, context, facts, run.records.units())
     # Of a deleted stack, what was not destroyed: without its record nobody would know that it exists.
-    units = {name: known for name, known in run.records_before.items() if known["status"] != "destroyed"} | units
+    units = {name: known for name, known in run.records_before.items() if exists(known)} | units
     status = run_status(one.outcomes, run.command, stopped=context.supervisor.stopping)
     run_document = context.redactor.value(run_record(one.outcomes, facts, status=status))
     if one.bundle:

@@ -15,7 +15,7 @@ from infra_orch.fingerprint.fingerprint import said_in
 from infra_orch.fingerprint.sources import Sources
 from infra_orch.git.export import Aside
 from infra_orch.module.facts import Declared
-from infra_orch.project import Project, StackFolder, stack_and_unit
+from infra_orch.project import Project, StackFolder
 from infra_orch.render.kept import Entry, Kept, pack
 from infra_orch.render.store import Store
 from infra_orch.render.write import Rendering, render_stack
@@ -88,7 +88,7 @@ class Evaluator:
             now.value(folder, name) != value for name, value in before.items()
         ):
             return Evaluated(entry, stack)
-        for other in {stack_and_unit(unit)[0] for units in checked.across.values() for unit in units}:
+        for other in rendering.stack.stacks_before:
             self._keep_other(other)
         premises = {**before, **{name: self._view.value(folder, name) for name in checked_premises(checked)}}
         if any(premises[f"kind {unit.unit.module}"] != unit.source.kind for unit in checked.units.values()):

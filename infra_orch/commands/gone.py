@@ -13,7 +13,7 @@ from infra_orch.git.repository import Repository, find_repository
 from infra_orch.graph.graph import Graph
 from infra_orch.project import Project, StackFolder
 from infra_orch.record.leftover import bring_back
-from infra_orch.record.store import Records, parse_record
+from infra_orch.record.store import Records, exists, parse_record
 from infra_orch.render.index import KeptUnit, RenderedStack, from_json, read_index
 from infra_orch.render.neighbours import Neighbours
 
@@ -32,7 +32,7 @@ def open_gone(project: Project, name: str, console: Console, *, sandbox: bool) -
     records = {} if sandbox else _last_records(folder, repository)
     known = Records(folder.record, records).units()
     # What exists in an emulator, only that knows.
-    existing = [unit for unit in units if sandbox or known.get(unit, {}).get("status", "destroyed") != "destroyed"]
+    existing = [unit for unit in units if sandbox or exists(known.get(unit))]
     kept = _not_taken_over(folder, existing, repository, console)
     if not kept:
         return None

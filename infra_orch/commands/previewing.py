@@ -88,17 +88,7 @@ def preview(
     """Plan what was asked for of stacks, show it, and return what was shown."""
     chosen = [_choose(part, run, console, kind=kind) for part, run in zip(parts, runs, strict=True)]
     refuse_dependents(_destroyed(chosen), runs[0])
-    if several:
-        selection = joined(
-            {one.part.name: one.selection for one in chosen},
-            {part.name: part.opened.rendered for part in parts},
-            parts[0].let_go,
-        )
-        others = {name: context for run in runs for name, context in run.others.items()}
-        own = {part.name: run.context for part, run in zip(parts, runs, strict=True)}
-        contexts = contexts_of(own, others, progress)
-    else:
-        selection, contexts = chosen[0].selection, runs[0].contexts
+    selection, contexts = together(parts, runs, [one.selection for one in chosen], progress, several=several)
     refuse_missing_variables(selection)
     if not selection.units:
         console.warn(f"{', '.join(part.opened.rendered.name for part in parts)} has no units to work on")
@@ -113,6 +103,28 @@ def preview(
     for one in chosen:
         _tell_left_over(one, console)
     return shown
+
+
+def together(
+    parts: Sequence[Part],
+    runs: Sequence[Session],
+    selections: Sequence[Selection],
+    progress: Progress,
+    *,
+    several: bool,
+) -> tuple[Selection, Contexts]:
+    """Return what a run works on in all of its stacks, and in which contexts, given its selection of each.
+
+    Raises RefusedError as joined() does.
+    """
+    if not several:
+        return selections[0], runs[0].contexts
+    names = [part.name for part in parts]
+    rendered = {part.name: part.opened.rendered for part in parts}
+    others = {name: context for run in runs for name, context in run.others.items()}
+    own = dict(zip(names, (run.context for run in runs), strict=True))
+    selection = joined(dict(zip(names, selections, strict=True)), rendered, parts[0].let_go)
+    return selection, contexts_of(own, others, progress)
 
 
 def _destroyed(chosen: Sequence[Chosen]) -> dict[str, set[str]]:

@@ -13,7 +13,7 @@ from infra_orch.errors import RefusedError, UsageError, nearest
 from infra_orch.graph.graph import Graph
 from infra_orch.project import StackFolder, stack_and_unit
 from infra_orch.record.leftover import LeftOver
-from infra_orch.record.store import Records
+from infra_orch.record.store import Records, exists
 from infra_orch.render.index import RenderedStack, RenderedUnit
 from infra_orch.run.joint import whole_graph
 from infra_orch.run.pace import Pace
@@ -209,7 +209,7 @@ def refuse_orphans(opened: Opened, names: Iterable[str], records: Records, left_
         after
         for name in going
         for after in opened.rendered.graph.downstream.get(name, ())
-        if after in opened.rendered.units and after not in going and _exists(known.get(after))
+        if after in opened.rendered.units and after not in going and exists(known.get(after))
     )
     if standing:
         raise RefusedError(
@@ -226,7 +226,7 @@ def states_elsewhere(selection: Selection, folder: StackFolder, records: Records
     return [
         name
         for name, work in selection.units.items()
-        if _exists(known.get(name))
+        if exists(known.get(name))
         and f"{folder.project.shown(folder.state)}/{name}.tfstate" in work.files.get("backend.tf", "")
         and not any((folder.state / f"{name}.tfstate").exists() for name in (name, work.unit.formerly) if name)
     ]
@@ -245,10 +245,6 @@ def refuse_missing_variables(selection: Selection) -> None:
             f"environment variables that env() reads are not set: {told}",
             hint="; ".join(f"export {variable}=…" for variable in sorted(readers)),
         )
-
-
-def _exists(record: Mapping[str, object] | None) -> bool:
-    return record is not None and record.get("status") != "destroyed"
 
 
 def _renamed(rendered: RenderedStack) -> dict[str, str]:

@@ -101,9 +101,12 @@ def _no_record(why: object, shown: str) -> UserError:
 
 def left_over(records: Records, units: set[str]) -> list[str]:
     """Units that have a record, are not destroyed, and are not among *units*."""
-    return sorted(
-        name for name, record in records.units().items() if name not in units and record.get("status") != "destroyed"
-    )
+    return sorted(name for name, record in records.units().items() if name not in units and exists(record))
+
+
+def exists(record: Mapping[str, Any] | None) -> bool:
+    """Whether a unit exists, by its record, if it has one."""
+    return record is not None and record.get("status") != "destroyed"
 
 
 def write_records(
