@@ -95,6 +95,8 @@ class Settings:
     gateway_idle: how many provider processes may stay alive unused.
     gateway_memory: MiB of memory of all provider processes beyond which unused ones are ended.
     redact: more patterns (regular expressions) of what is never shown or recorded.
+    require_approvals: so many people have to approve what an apply is to do, besides those who changed it.
+    signed_approvals: only approvals in commits whose signatures git verifies count.
     allow: see Allow; a table in the file, and one `INFRA_ORCH_ALLOW_<KEY>` variable for each key.
     """
 
@@ -113,6 +115,8 @@ class Settings:
     gateway_idle: int = 8
     gateway_memory: int = 2048
     redact: tuple[str, ...] = ()
+    require_approvals: int = 0
+    signed_approvals: bool = False
     allow: Allow = Allow()
 
     @property

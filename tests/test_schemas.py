@@ -24,6 +24,8 @@ NAMES = (
     "timings",
     "fingerprint",
     "drift",
+    "approval",
+    "preview-bundle",
 )
 
 
@@ -206,3 +208,31 @@ def test_what_leads_from_stack_to_stack_is_as_the_schemas_say(two_units) -> None
     graph = json.loads(two_units.run("graph", "--affected", "--base", "HEAD", "--format", "json").out)
     assert graph["deleted"] == [{"stack": "team/app", "unit": "web"}]
     check("graph", graph)
+
+
+def test_approvals_and_what_a_preview_keeps_are_as_their_schemas_say(desk, tmp_path) -> None:
+    start = desk.commit("start")
+    desk.write(
+        {
+            "modules/m/main.tf": 'variable "x" {}\n\nresource "terraform_data" "it" {\n  input = var.x\n}\n',
+            "stacks/team/dev/stack.py": """
+            from infra_orch import Stack
+            stack = Stack("dev")
+            stack.unit("a", module="m", inputs={"x": "y"})
+        """,
+        }
+    )
+    desk.run("render", "team/dev")
+    desk.commit()
+    assert desk.run("preview", "--base", start, "--bundle", str(tmp_path / "kept.bundle")).code == 0
+    with zipfile.ZipFile(tmp_path / "kept.bundle") as archive:
+        assert set(archive.namelist()) == {"manifest.json", "plans/team/dev.plan", "preview.json", "report.html"}
+        check("preview-bundle", json.loads(archive.read("manifest.json")))
+        check("runs-document", json.loads(archive.read("preview.json")))
+    assert desk.run("approve", "--bundle", str(tmp_path / "kept.bundle")).code == 0
+    (approval,) = (desk.root / "stacks/team/dev/record/approvals").iterdir()
+    check("approval", json.loads(approval.read_text()))
+    done = desk.run("apply", "team/dev", "--auto-approve", "--json")
+    check("run-document", json.loads(done.out))
+    (record,) = (desk.root / "stacks/team/dev/record/runs").iterdir()
+    check("run-record", json.loads(record.read_text()))

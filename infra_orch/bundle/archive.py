@@ -13,7 +13,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -35,11 +35,15 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtim
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was read and found whole. *id* is the SHA-256 of its manifest, and so of all that is in it."""
+    """A bundle that was read and found whole. *id* is the SHA-256 of its manifest, and so of all that is in it.
+
+    *shown_as* is what the user knows it as.
+    """
 
     path: Path
     id: str
     manifest: Manifest
+    shown_as: str
 
 
 def measure(path: Path) -> Member:
@@ -49,8 +53,9 @@ def measure(path: Path) -> Member:
         return Member(file.tell(), digest)
 
 
-def write_archive(path: Path, manifest: str, members: Mapping[str, Path]) -> None:
-    """Write a bundle to *path*, mode 0600, whole or not at all. *members* are files by their names in the archive.
+def write_archive(path: Path, manifest: str, members: Mapping[str, Path | bytes]) -> None:
+    """Write a bundle to *path*, mode 0600, whole or not at all. *members* are files, or their contents, by their names
+    in the archive.
 
     Raises UserError where it cannot be written; a file that was there is then as it was.
     """
@@ -63,27 +68,37 @@ def write_archive(path: Path, manifest: str, members: Mapping[str, Path]) -> Non
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def read_bundle(path: Path) -> Bundle:
-    """Read the bundle at *path* and check all of it.
+def read_bundle(path: Path, shown_as: str = "") -> Bundle:
+    """Read the bundle at *path*, which the user knows as *shown_as*, and check all of it.
 
     Raises UsageError where there is no such file or it cannot be read, RefusedError where it is not a whole bundle, of
     a newer schema, or anything in it is not what its manifest says.
     """
+    told = shown_as or str(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise UsageError(f'--plan "{path}" is not a file')
-        with _opened(path) as archive:
-            text = _manifest_text(archive, path)
-            manifest = from_json(text, str(path))
-            wanted = members_of(manifest)
-            _check_names(archive, wanted, path)
-            for name, member in wanted.items():
-                for _ in _content(archive, name, member, path):
-                    pass
+        text = read_archive(path, told, lambda text: members_of(from_json(text, told)))
     except OSError as error:
         hint = "" if path.exists() else "infra-orch plan STACK --out FILE writes one"
-        raise UsageError(f'--plan "{path}" cannot be read: {error.strerror}', hint=hint) from error
-    return Bundle(path, hashlib.sha256(text).hexdigest(), manifest)
+        raise UsageError(f'--plan "{told}" cannot be read: {error.strerror}', hint=hint) from error
+    return Bundle(path, hashlib.sha256(text).hexdigest(), from_json(text, told), told)
+
+
+def read_archive(path: Path, shown_as: str, members_in: Callable[[bytes], Mapping[str, Member]]) -> bytes:
+    """Return the manifest of the archive at *path*, once all of it was found to be as the manifest says.
+
+    *members_in* reads from the manifest which files there are. Raises UsageError where *path* is no file, RefusedError
+    where it is no whole archive, OSError where it cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise UsageError(f'"{shown_as}" is not a file')
+    with _opened(path, shown_as) as archive:
+        text = _manifest_text(archive, shown_as)
+        wanted = members_in(text)
+        _check_names(archive, wanted, shown_as)
+        for name, member in wanted.items():
+            for _ in _content(archive, name, member, shown_as):
+                pass
+    return text
 
 
 def extract(bundle: Bundle, unit: str, name: str, to: Path) -> None:
@@ -91,9 +106,13 @@ def extract(bundle: Bundle, unit: str, name: str, to: Path) -> None:
 
     Raises RefusedError where the bundle is no longer what was read, OSError where *to* cannot be written.
     """
-    member = bundle.manifest.units[unit].members[name]
-    with _whole(to) as file, _opened(bundle.path) as archive:
-        for chunk in _content(archive, member_name(unit, name), member, bundle.path):
+    extract_member(bundle.path, bundle.shown_as, member_name(unit, name), bundle.manifest.units[unit].members[name], to)
+
+
+def extract_member(path: Path, shown_as: str, name: str, member: Member, to: Path) -> None:
+    """Put the file *name* of the archive at *path* to *to*; see extract()."""
+    with _whole(to) as file, _opened(path, shown_as) as archive:
+        for chunk in _content(archive, name, member, shown_as):
             file.write(chunk)
 
 
@@ -124,18 +143,18 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def _opened(path: Path, shown_as: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except _DAMAGE as error:
         raise RefusedError(
-            f"{path} is not a plan bundle, or not all of it: {error}",
-            hint="copy it anew, or make another: infra-orch plan STACK --out FILE",
+            f"{shown_as} is not a plan bundle, or not all of it: {error}",
+            hint="copy it anew, or make another, with plan STACK --out FILE or preview --bundle FILE",
         ) from error
 
 
-def _manifest_text(archive: zipfile.ZipFile, path: Path) -> bytes:
+def _manifest_text(archive: zipfile.ZipFile, path: str) -> bytes:
     try:
         info = archive.getinfo(MANIFEST)
     except KeyError as error:
@@ -145,7 +164,7 @@ def _manifest_text(archive: zipfile.ZipFile, path: Path) -> bytes:
     return archive.read(info)
 
 
-def _check_names(archive: zipfile.ZipFile, wanted: Mapping[str, Member], path: Path) -> None:
+def _check_names(archive: zipfile.ZipFile, wanted: Mapping[str, Member], path: str) -> None:
     """Before anything is unpacked: the files that the manifest names, no others, each once, none too large."""
     infos = archive.infolist()
     names = [info.filename for info in infos]
@@ -167,7 +186,7 @@ def _check_names(archive: zipfile.ZipFile, wanted: Mapping[str, Member], path: P
         raise RefusedError(f"{path} unpacks to more than {TOTAL_LIMIT >> 20} MiB")
 
 
-def _content(archive: zipfile.ZipFile, name: str, member: Member, path: Path) -> Iterator[bytes]:
+def _content(archive: zipfile.ZipFile, name: str, member: Member, path: str) -> Iterator[bytes]:
     """The content of a member, in pieces, never past its size; it is right only once all of them were taken."""
     digest, left = hashlib.sha256(), member.size
     with archive.open(name) as file:
@@ -184,8 +203,8 @@ def _content(archive: zipfile.ZipFile, name: str, member: Member, path: Path) ->
 def _add(archive: zipfile.ZipFile, name: str, content: bytes | Path) -> None:
     info = zipfile.ZipInfo(name, _EARLIEST)
     info.external_attr = (stat.S_IFREG | 0o600) << 16
-    # Terraform's own plan file is a zip already.
-    info.compress_type = zipfile.ZIP_STORED if name.endswith("/tfplan") else zipfile.ZIP_DEFLATED
+    # Terraform's own plan file is a zip already, and so is a bundle in a bundle.
+    info.compress_type = zipfile.ZIP_STORED if name.endswith(("/tfplan", ".plan")) else zipfile.ZIP_DEFLATED
     with archive.open(info, "w") as to:
         if isinstance(content, bytes):
             to.write(content)

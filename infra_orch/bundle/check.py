@@ -44,7 +44,7 @@ def plan_command(bundle: Bundle) -> str:
     words += ["--with-upstream"] if manifest.selectors.with_upstream else []
     words += ["--with-downstream"] if manifest.selectors.with_downstream else []
     words += ["--sandbox"] if manifest.sandbox else []
-    return shlex.join([*words, "--out", str(bundle.path)])
+    return shlex.join([*words, "--out", bundle.shown_as])
 
 
 def refuse_for(bundle: Bundle, reasons: Iterable[str]) -> None:
@@ -54,7 +54,7 @@ def refuse_for(bundle: Bundle, reasons: Iterable[str]) -> None:
         return
     more = f"; and {len(found) - _MOST_REASONS} more" if len(found) > _MOST_REASONS else ""
     raise RefusedError(
-        f"{bundle.path} can no longer be applied: {'; '.join(found[:_MOST_REASONS])}{more}. Nothing was changed",
+        f"{bundle.shown_as} can no longer be applied: {'; '.join(found[:_MOST_REASONS])}{more}. Nothing was changed",
         hint=f"plan anew: {plan_command(bundle)}",
     )
 

@@ -43,18 +43,19 @@ class About:
     sources: Mapping[str, str]
 
 
-def check_out(path: Path) -> Path:
-    """Return where the bundle *path* is to be written, with links followed, before any work is done for it.
+def check_out(path: Path, option: str = "--out") -> Path:
+    """Return where the bundle *path*, which *option* names, is to be written, with links followed, before any work is
+    done for it.
 
     Raises UsageError where no file can be written there.
     """
     target = path.resolve()
     if path.exists() and not path.is_file():
-        raise UsageError(f'--out "{path}" is {"a folder" if path.is_dir() else "not a file"}', hint="name a file")
+        raise UsageError(f'{option} "{path}" is {"a folder" if path.is_dir() else "not a file"}', hint="name a file")
     if not target.parent.is_dir():
-        raise UsageError(f'--out "{path}": there is no folder {target.parent}', hint=f"mkdir -p {target.parent}")
+        raise UsageError(f'{option} "{path}": there is no folder {target.parent}', hint=f"mkdir -p {target.parent}")
     if not os.access(target.parent, os.W_OK):
-        raise UsageError(f'--out "{path}": nothing can be written to {target.parent}')
+        raise UsageError(f'{option} "{path}": nothing can be written to {target.parent}')
     return target
 
 

@@ -10,11 +10,12 @@ from infra_orch.errors import UserError
 from infra_orch.files import private_folder, write_if_different
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.module.lock_file import provider_versions
+from infra_orch.project import beside, stack_and_unit
 from infra_orch.run.context import Contexts, RunContext
 from infra_orch.run.fingerprints import fingerprint_unit
 from infra_orch.run.judging import judged
 from infra_orch.run.outcome import Outcome, Status, count
-from infra_orch.run.plan import Preview, Selection, forget, run_graph, skipped_task
+from infra_orch.run.plan import Preview, Selection, run_graph, skipped_task
 from infra_orch.run.prepare import UnitWork, prepare
 from infra_orch.run.terraform import StepError
 from infra_orch.run.unit import (
@@ -38,31 +39,36 @@ class Locks:
     reasons: list[str]
 
 
-def restore(bundle: Bundle, selection: Selection, contexts: Contexts, outside: Outputs, locks: Locks) -> Preview:
-    """Prepare the units' work folders with the bundle's plans in them, and return the preview that it holds.
+@dataclass(frozen=True)
+class Saved:
+    """A stack's *bundle*, and the lock files of its units, see locks_of()."""
 
-    *outside*: outputs of units outside the run, by unit. *locks*: see locks_of(). What changes is read from the plans
-    themselves, so nothing else can be shown than what they do. A unit that cannot be prepared is failed in the preview.
+    bundle: Bundle
+    locks: Locks
+
+
+def restore(saved: Mapping[str, Saved], selection: Selection, contexts: Contexts, outside: Outputs) -> Preview:
+    """Prepare the units' work folders with the plans of bundles in them, and return the preview that these hold.
+
+    *saved*: by stack; that of a run of one stack is "". *outside*: outputs of units outside the run, by unit. What
+    changes is read from the plans themselves, so nothing else can be shown than what they do. A unit that cannot be
+    prepared is failed in the preview.
     """
     nodes: dict[str, Planned] = {}
-    context = contexts.whole
 
     def work(name: str) -> Outcome:
         if name in selection.units:
             unit = selection.units[name]
-            upstream = upstream_values(unit.unit.needs, {**outside, **_known(name, selection, nodes)})
-            nodes[name] = _restore(bundle, unit, context, upstream, locks)
+            upstream = upstream_values(unit.unit.needs, _known(name, selection, nodes, outside))
+            restored = _restore(saved[stack_and_unit(name)[0]], unit, contexts.of(name), upstream)
+            nodes[name] = restored.called(name)
         elif name in selection.tasks:
             nodes[name] = Planned(Outcome(name, Status.PLANNED, is_task=True), {})
         else:
             nodes[name] = Planned(skipped_task(name), {})
         return nodes[name].outcome
 
-    try:
-        outcomes = run_graph(selection, work, contexts, phase="plan", lets_on=lambda _: True)
-    except BaseException:
-        forget(selection, context)
-        raise
+    outcomes = run_graph(selection, work, contexts, phase="plan", lets_on=lambda _: True)
     return Preview({name: nodes.get(name, Planned(outcome, {})) for name, outcome in outcomes.items()}, outside)
 
 
@@ -95,17 +101,20 @@ def with_locks(selection: Selection, locks: Locks) -> Selection:
     return replace(selection, units=units)
 
 
-def _known(name: str, selection: Selection, nodes: Mapping[str, Planned]) -> dict[str, Mapping[str, Output]]:
-    """Outputs of upstream units in the run, as plan() has them for a unit."""
+def _known(
+    name: str, selection: Selection, nodes: Mapping[str, Planned], outside: Outputs
+) -> dict[str, Mapping[str, Output]]:
+    """Outputs of a unit's upstream units, as plan() has them for it."""
     work = selection.units[name]
-    if work.destroy and selection.kind != "destroy":
-        return {}
-    return {upstream: nodes[upstream].outputs for upstream in work.unit.needs if upstream in nodes}
+    in_run = nodes if not work.destroy or selection.kind == "destroy" else {}
+    upstreams = {need: beside(name, need) for need in work.unit.needs}
+    known = {need: in_run[node].outputs for need, node in upstreams.items() if node in in_run}
+    return {need: outside[node] for need, node in upstreams.items() if node in outside} | known
 
 
-def _restore(bundle: Bundle, work: UnitWork, context: RunContext, upstream: Upstream, locks: Locks) -> Planned:
+def _restore(saved: Saved, work: UnitWork, context: RunContext, upstream: Upstream) -> Planned:
     try:
-        return _put(bundle, work, context, upstream, locks)
+        return _put(saved.bundle, work, context, upstream, saved.locks)
     except (StepError, UserError, OSError, ValueError) as error:
         return not_planned(work, upstream, error)
 

@@ -136,6 +136,7 @@ for command, example in (
     (reading.history, "infra-orch history prod"),
     (reading.show, "infra-orch show last network"),
     (reading.timings, "infra-orch timings last --trace trace.json"),
+    (running.approve, "infra-orch approve last --note 'the new subnet'"),
     (reading.tf, "infra-orch tf prod network -- state list"),
 ):
     app.command(epilog=f"Example: {example}")(command)

@@ -142,6 +142,26 @@ def preview(
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", help="Characters that it may have.", envvar="INFRA_ORCH_LIMIT")
     ] = 65536,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write the report to it, one page of HTML.",
+            envvar="INFRA_ORCH_REPORT",
+            show_default=False,
+        ),
+    ] = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            "--bundle",
+            metavar="PLACE",
+            help="Keep the plans for apply --bundle: a file, a folder/, or s3://bucket/prefix.",
+            envvar="INFRA_ORCH_BUNDLE",
+            show_default=False,
+        ),
+    ] = None,
     sandbox: o.Sandbox = False,
     prune: o.Prune = False,
     policies: o.Policies = None,
@@ -158,7 +178,7 @@ def preview(
     from infra_orch.commands.preview import wish
     from infra_orch.commands.stacks import asked_for
 
-    told = wish(format, out, group, report_url, limit, base=base)
+    told = wish(format, out, group, report_url, limit, report, bundle, base=base)
     options = _options(
         None,
         None,
@@ -193,6 +213,20 @@ def apply(
     prune: o.Prune = False,
     full: o.Full = False,
     plan: o.Plan = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            "--bundle",
+            metavar="PLACE",
+            help="Apply what a preview kept there: a file, a folder/, or s3://bucket/prefix.",
+            envvar="INFRA_ORCH_BUNDLE",
+            show_default=False,
+        ),
+    ] = None,
+    group: Annotated[
+        str,
+        typer.Option("--group", metavar="NAME", help="The preview's group.", envvar="INFRA_ORCH_GROUP"),
+    ] = "default",
     resume: Annotated[
         str | None,
         typer.Option(
@@ -218,7 +252,7 @@ def apply(
     """Plan, show, ask, apply exactly that, record it in git."""
     from infra_orch.commands.affecting import change_asked_for
     from infra_orch.commands.apply import apply as command
-    from infra_orch.commands.stacks import asked_for
+    from infra_orch.commands.stacks import asked_for, asked_for_by_bundle
 
     project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
     options = _options(
@@ -240,12 +274,53 @@ def apply(
         prune=prune,
         full=full,
         plan=plan,
+        bundle=bundle,
+        group=group,
         resume=resume,
         policies=policies,
     )
     console = Console(json=json)
-    stacks = asked_for(project, stack or (), console, everything=all, affected=affected, from_rendered=from_rendered)
+    stacks = (
+        asked_for_by_bundle(stack or (), options, everything=all)
+        if bundle
+        else asked_for(project, stack or (), console, everything=all, affected=affected, from_rendered=from_rendered)
+    )
     return command(project, stacks, options, console)
+
+
+def approve(
+    run: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="A run's id, the beginning of it, or `last`.")
+    ] = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            "--bundle",
+            metavar="PLACE",
+            help="Approve what a preview kept there: a file, a folder/, or s3://bucket/prefix.",
+            envvar="INFRA_ORCH_BUNDLE",
+            show_default=False,
+        ),
+    ] = None,
+    group: Annotated[
+        str,
+        typer.Option("--group", metavar="NAME", help="The preview's group.", envvar="INFRA_ORCH_GROUP"),
+    ] = "default",
+    note: Annotated[
+        str,
+        typer.Option("--note", metavar="TEXT", help="Why; it is kept.", envvar="INFRA_ORCH_NOTE", show_default=False),
+    ] = "",
+    despite_policies: Annotated[
+        bool,
+        typer.Option("--despite-policies", help="Also what policies deny.", envvar="INFRA_ORCH_DESPITE_POLICIES"),
+    ] = False,
+) -> int:
+    """Say yes, in git, to what runs were to do."""
+    from infra_orch.commands.approve import approve as command
+
+    return command(
+        project_here(), run or (), Console(), despite_policies=despite_policies, note=note, bundle=bundle, group=group
+    )
 
 
 def destroy(

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Mapping
 
 from infra_orch.bundle.check import plan_command
-from infra_orch.commands.bundling import Offer, offer_of, preview_offer, take
+from infra_orch.commands.approving import Approvals
 from infra_orch.commands.ending import exit_code, finish_apply, finish_plan, nothing_to_do
+from infra_orch.commands.offering import Offer, beyond_offer, offered, preview_offer, take
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.parts import open_parts
 from infra_orch.commands.previewing import Shown, preview
@@ -30,26 +31,25 @@ _NAMED = 5
 
 
 def apply(project: Project, stacks: Asked, options: RunOptions, console: Console) -> int:
-    """Plan stacks, or take the plan that --plan names, show it, ask, apply exactly that, and record it.
+    """Plan stacks, or take the plans that --plan or --bundle name, show them, ask, apply exactly that, and record it.
 
     Returns the exit code.
     """
-    return _run(project, stacks, options, console, "apply")
+    with offered(project, stacks, options, console) as offer:
+        return _run(project, stacks, options, console, offer.kind if offer else "apply", offer)
 
 
 def destroy(project: Project, stacks: Asked, options: RunOptions, console: Console) -> int:
     """Plan the destruction of stacks, show it, ask, do it in reverse order, and record it. Returns the exit code."""
-    return _run(project, stacks, options, console, "destroy")
+    return _run(project, stacks, options, console, "destroy", None)
 
 
-def _run(project: Project, stacks: Asked, options: RunOptions, console: Console, kind: str) -> int:
+def _run(project: Project, stacks: Asked, options: RunOptions, console: Console, kind: str, offer: Offer | None) -> int:
     if stacks.several:
         refuse_several(options)
-    offer = offer_of(project, stacks.only, options, console) if options.plan else None
-    kind = offer.kind if offer else kind
     if not options.resume:
         _refuse_unasked(stacks, options, console, kind)
-    parts = open_parts(project, stacks, offer.settled(options) if offer else options, console)
+    parts = offer.parts(project, options, console) if offer else open_parts(project, stacks, options, console)
     if not parts:
         return nothing_to_do(kind, console)
     with (
@@ -58,34 +58,39 @@ def _run(project: Project, stacks: Asked, options: RunOptions, console: Console,
     ):
         left = resumed(runs[0], options.resume) if options.resume else None
         parts = [narrowed(parts[0], left)] if left else parts
-        if offer:
-            shown = preview_offer(offer, parts[0], runs[0], console)
-        else:
-            shown = preview(parts, runs, progress, console, kind=kind, several=stacks.several)
+        restored = preview_offer(offer, parts, runs, progress, console) if offer else None
+        shown = restored or preview(parts, runs, progress, console, kind=kind, several=stacks.several)
+        approvals = Approvals(shown, console, beyond_offer(offer, shown) if offer and not restored else {})
         outcomes, stopped = shown.outcomes, shown.run.context.supervisor.stopping
         if stopped or _stands_in_the_way(outcomes, options) or not _anything_to_do(outcomes):
             finish_plan(shown.ended(), console, several=stacks.several)
             return exit_code(outcomes, shown.run)
+        try:
+            approvals.refuse_unapproved()
+        except RefusedError:
+            finish_plan(shown.ended(), console, several=stacks.several)
+            raise
         if left and left.asked_before(shown.preview, shown.run):
             console.note(f"this is what run {left.run_id} showed and was told to do, so it is not asked again")
         elif not _agreed(stacks, options, console, kind, shown):
             finish_plan(shown.ended(), console, several=stacks.several)
             console.note(f"{kind} cancelled: nothing was changed.")
             return ExitCode.INTERRUPTED if shown.run.context.supervisor.stopping else ExitCode.REFUSED
-        return _apply(shown, options, console, offer)
+        return _apply(shown, options, console, offer if restored else None, approvals)
 
 
-def _apply(shown: Shown, options: RunOptions, console: Console, offer: Offer | None) -> int:
-    """Do what was shown, and record it. Returns the exit code."""
+def _apply(shown: Shown, options: RunOptions, console: Console, offer: Offer | None, approvals: Approvals) -> int:
+    """Do what was shown, which was saved as *offer*, and record it. Returns the exit code."""
     if offer:
-        take(offer, shown.selection, shown.run, asked=not options.auto_approve)
-    bundle = offer.bundle.id if offer else None
-    consent = Consented(options.commit, options.from_rendered, bundle)
+        take(offer, shown, asked=not options.auto_approve)
+    bundles = {name: bundle.id for name, bundle in offer.bundles.items()} if offer else {}
     for one in shown.chosen:
         context = one.run.context
+        consent = Consented(options.commit, options.from_rendered, bundles.get(one.part.name))
         write_intent(intent_of(one.selection, shown.of(one), context, one.run.facts(), consent), context)
-    nodes = apply_preview(shown.selection, shown.contexts, shown.preview, _unseen(options, console, shown, offer))
-    finish_apply(shown.ended(nodes, bundle), console, several=shown.several)
+    consent_to = _unseen(options, console, shown, offer, approvals)
+    nodes = apply_preview(shown.selection, shown.contexts, shown.preview, consent_to)
+    finish_apply(shown.ended(nodes, bundles, approvals.used()), console, several=shown.several)
     return exit_code({name: node.outcome for name, node in nodes.items()}, shown.run)
 
 
@@ -122,12 +127,19 @@ def _consent(console: Console, kind: str, shown: Shown) -> bool:
     return console.ask(f"\n{kind.capitalize()} this to {stacks}{where}?", lambda: shown.run.context.supervisor.stopping)
 
 
-def _unseen(options: RunOptions, console: Console, shown: Shown, offer: Offer | None) -> Consent:
-    again = f"make a plan of what is left ({plan_command(offer.bundle)})" if offer else "run the same command again"
+def _unseen(options: RunOptions, console: Console, shown: Shown, offer: Offer | None, approvals: Approvals) -> Consent:
+    again = "run the same command again"
+    if offer and offer.strict:
+        again = f"make a plan of what is left ({plan_command(offer.bundles[offer.stacks.only])})"
+    otherwise = f"{again} to see it and say yes, or allow it beforehand with --allow-unseen"
+    if approvals.required:
+        otherwise = "plan what is left, have that approved (infra-orch approve RUN), and apply again"
     supervisor = shown.run.context.supervisor
     one_at_a_time = threading.Lock()
 
     def ask(planned: Planned, beyond: list[str]) -> bool:
+        if approvals.required:
+            return approvals.allow(planned.outcome.name, planned.outcome)
         if options.allow_unseen:
             return True
         if not console.interactive or options.auto_approve or options.json:
@@ -137,4 +149,4 @@ def _unseen(options: RunOptions, console: Console, shown: Shown, offer: Offer | 
             console.note(f"{planned.outcome.name}: the preview did not show " + "; ".join(beyond[:5]))
             return console.ask(f"Apply this to {planned.outcome.name}, too?", lambda: supervisor.stopping)
 
-    return Consent(ask, f"{again} to see it and say yes, or allow it beforehand with --allow-unseen")
+    return Consent(ask, otherwise)

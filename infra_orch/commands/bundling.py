@@ -1,47 +1,40 @@
-"""Plan bundles at the command line: `plan --out FILE` writes one, `apply --plan FILE` does what one says."""
+"""Plan bundles that are written: `plan --out FILE` that of a plan, `preview --bundle PLACE` that of a preview."""
 
 from __future__ import annotations
 
+import contextlib
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from infra_orch.bundle.archive import Bundle, read_bundle
-from infra_orch.bundle.check import (
-    Marks,
-    applied_before,
-    mark_applied,
-    moved_engine,
-    moved_files,
-    moved_outside,
-    moved_sources,
-    moved_states,
-    moved_variables,
-    refuse_for,
-)
+from infra_orch._version import __version__
 from infra_orch.bundle.make import About, check_out, make_bundle, unfit
 from infra_orch.bundle.manifest import Origin, Selectors
+from infra_orch.bundle.place import Place
 from infra_orch.bundle.premises import sources_of
-from infra_orch.bundle.restore import locks_of, restore, with_locks
-from infra_orch.commands.dependents import refuse_dependents
+from infra_orch.bundle.preview import About as AboutPreview
+from infra_orch.bundle.preview import write_preview
+from infra_orch.bundle.seal import KEY, Seal, seal_here
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.pacing import pace_of
 from infra_orch.commands.parts import Part
-from infra_orch.commands.previewing import Chosen, Shown, show_preview
-from infra_orch.commands.selecting import refuse_orphans, select
+from infra_orch.commands.previewing import Shown
 from infra_orch.commands.session import Session
-from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
-from infra_orch.errors import RefusedError, UnavailableError, UsageError
+from infra_orch.errors import UsageError
+from infra_orch.files import private_folder
 from infra_orch.git.repository import Repository
 from infra_orch.project import Project
-from infra_orch.record.leftover import bring_back, names_left_over
-from infra_orch.report.style import safe
-from infra_orch.run.outcome import Failure
-from infra_orch.run.plan import OutsideOutputs, Preview, Selection, forget
-from infra_orch.run.values import Output
+from infra_orch.run.plan import Preview, Selection
+
+
+@contextlib.contextmanager
+def room_for_bundles(project: Project) -> Iterator[Path]:
+    """Yield a private folder for bundles that are in the making, or taken apart; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bundle-", dir=private_folder(project.scratch / "bundles")) as folder:
+        yield Path(folder)
 
 
 @dataclass(frozen=True)
@@ -51,6 +44,7 @@ class Writer:
     path: Path
     target: Path
     sources: Mapping[str, str]
+    seal: Seal | None
 
     def write(
         self, selection: Selection, shown: Preview, run: Session, options: RunOptions, console: Console
@@ -60,23 +54,17 @@ class Writer:
         if bad or run.context.supervisor.stopping:
             console.note(f"{self.path} was not written: {bad[0] if bad else 'the run was stopped'}")
             return None
-        wanted, facts = options.wanted, run.facts()
-        origin = Origin(
-            facts.run_id,
-            facts.at,
-            facts.by,
-            facts.commit,
-            facts.dirty,
-            facts.engine,
-            facts.engine_version,
-            facts.version,
-        )
-        selectors = Selectors(wanted.units, wanted.tags, wanted.with_upstream, wanted.with_downstream)
-        about = About(origin, selectors, self.sources)
-        bundle = make_bundle(self.target, selection, shown, run.context, about)
+        about = _about(run, options, self.sources)
+        if self.seal:
+            with room_for_bundles(run.context.stack.folder.project) as room:
+                bundle = make_bundle(room / "plan", selection, shown, run.context, about)
+                self.seal.close(room / "plan", self.target)
+        else:
+            bundle = make_bundle(self.target, selection, shown, run.context, about)
         words = ["infra-orch", "apply", run.context.stack.folder.name, "--plan", str(self.path)]
         command = shlex.join([*words, *(["--sandbox"] if run.sandbox else [])])
-        console.note(f"written to {self.path}, which holds secrets; {command} applies it")
+        what = "sealed" if self.seal else "which holds secrets"
+        console.note(f"written to {self.path}, {what}; {command} applies it")
         if run.repository and _could_be_committed(run.repository, self.target):
             console.warn(f"{self.path} lies in the git repository and is not ignored: keep it out of commits")
         return bundle
@@ -85,160 +73,123 @@ class Writer:
 def writer_for(options: RunOptions) -> Writer | None:
     """Return what writes the bundle that *options* ask for, if they ask for one.
 
-    Raises UsageError where no file can be written there.
+    Raises UsageError where no file can be written there, and as seal_here() does.
     """
-    return Writer(options.out, check_out(options.out), {}) if options.out is not None else None
+    return Writer(options.out, check_out(options.out), {}, seal_here()) if options.out is not None else None
 
 
 def begun(writer: Writer | None, opened: Opened) -> Writer | None:
     """Return *writer* with the sources as they are now, when the plan is begun."""
-    if writer is None:
-        return None
-    sources = sources_of(opened.rendered, {unit.module for unit in opened.rendered.units.values()})
-    return Writer(writer.path, writer.target, sources)
+    return Writer(writer.path, writer.target, _sources(opened), writer.seal) if writer else None
 
 
 @dataclass(frozen=True)
-class Offer:
-    """A bundle that is to be applied."""
+class PreviewWriter:
+    """Writes the bundle that `preview --bundle` asked for, to *place*, of what was compared with *base*."""
 
-    bundle: Bundle
+    place: Place
+    base: str
+    group: str
+    seal: Seal | None
+    sources: Mapping[str, Mapping[str, str]]
 
-    @property
-    def kind(self) -> str:
-        """What applying it is: `apply` or `destroy`."""
-        return self.bundle.manifest.kind
+    def begun(self, parts: Sequence[Part]) -> PreviewWriter:
+        """The same with the sources of all stacks as they are now, when the plan is begun."""
+        sources = {part.name: _sources(part.opened) for part in parts}
+        return PreviewWriter(self.place, self.base, self.group, self.seal, sources)
 
-    @property
-    def wanted(self) -> Wanted:
-        """What was asked for when it was planned."""
-        asked = self.bundle.manifest.selectors
-        return Wanted(asked.units, asked.tags, asked.with_upstream, asked.with_downstream)
+    def make(self, shown: Shown, room: Path, console: Console) -> dict[str, Path] | None:
+        """Make the bundles of the stacks' plans in *room*, while these lie in their work folders. Returns them by the
+        names of the stacks' folders; None, and a word to the user, where the preview did not go well.
+        """
+        bad = unfit(shown.outcomes)
+        if bad or shown.run.context.supervisor.stopping:
+            console.note(f"no bundle was written: {bad[0] if bad else 'the run was stopped'}")
+            return None
+        made = {}
+        for one in shown.chosen:
+            name, context = one.part.name, one.run.context
+            path = room / f"{name.replace('/', '~')}.plan"
+            about = _about(one.run, one.part.options, self.sources[name])
+            make_bundle(path, one.selection, shown.of(one), context, about)
+            made[name] = path
+        return made
 
-    def settled(self, options: RunOptions) -> RunOptions:
-        """*options* with what was asked for when it was planned."""
-        return replace(options, wanted=self.wanted)
+    def write(
+        self,
+        plans: Mapping[str, Path],
+        texts: Mapping[str, str],
+        project: Project,
+        repository: Repository | None,
+        console: Console,
+        *,
+        sandbox: bool,
+        let_go: Mapping[str, frozenset[str]],
+    ) -> None:
+        """Write the bundle: *plans* by stack, and *texts* of what was shown. Raises as Place.put() does."""
+        commit = repository.head() if repository else None
+        tree = repository.tree(commit) if repository and commit else None
+        released = {node: sorted(after) for node, after in sorted(let_go.items())}
+        about = AboutPreview(self.base, commit, tree, self.group, sandbox, __version__, released)
+        name = bundle_name(tree, self.group)
+        with room_for_bundles(project) as room:
+            path = room / "preview"
+            write_preview(path, about, plans, texts)
+            if self.seal:
+                self.seal.close(path, room / "sealed")
+                path = room / "sealed"
+            self.place.put(path, name)
+        told = self.place.called(name)
+        console.note(f"written to {told}, {'sealed' if self.seal else 'which holds secrets'}")
+        if repository and not self.place.is_remote and _could_be_committed(repository, Path(told).resolve()):
+            console.warn(f"{told} lies in the git repository and is not ignored: keep it out of commits")
 
-    def marks(self, run: Session) -> Marks:
-        """Where it is noted that it was applied."""
-        return Marks(run.context.stack.folder.project.scratch / "bundles", run.records.runs)
 
+def preview_writer(text: str | None, base: str, group: str) -> PreviewWriter | None:
+    """Return what writes the bundle of a preview to the place *text*; None: none was asked for.
 
-def offer_of(project: Project, stack: str, options: RunOptions, console: Console) -> Offer | None:
-    """Read the bundle that *options* name, if any, and refuse it where it cannot be meant or its sources have moved on.
-
-    Raises UsageError where it does not go with the other options or the stack, RefusedError where it is not whole or
-    cannot be applied any longer. No Python of the spec's is run for that.
+    Raises UsageError for what is no place, where it leaves the machine unsealed, and as seal_here() does.
     """
-    if options.plan is None:
+    if not text:
         return None
-    if options.wanted != Wanted() or options.prune:
+    place, seal = Place.of(text), seal_here()
+    if place.is_file:
+        check_out(Path(text), "--bundle")
+    if place.is_remote and seal is None:
         raise UsageError(
-            "--plan says which units are applied: it goes with no --unit, --tag or --prune",
-            hint=f"infra-orch apply {stack} --plan {options.plan}, or select at infra-orch plan {stack} --out FILE",
+            f"{text} is another machine, and plans hold secrets: they do not leave this one unsealed",
+            hint=f"export {KEY}=\"$(openssl rand -base64 32 | tr '+/' '-_')\", and keep it for the apply",
         )
-    bundle = read_bundle(options.plan)
-    manifest, folder = bundle.manifest, project.stack(stack)
-    if manifest.stack != folder.name:
-        raise UsageError(
-            f'{options.plan} is a plan of the stack "{manifest.stack}", not of "{folder.name}"',
-            hint=f"infra-orch apply {manifest.stack} --plan {options.plan}",
-        )
-    if manifest.sandbox != options.sandbox:
-        was = (
-            "in the sandbox, and applies there only" if manifest.sandbox else "for the real thing, not for the sandbox"
-        )
-        hint = f"infra-orch apply {stack} --plan {options.plan}{' --sandbox' if manifest.sandbox else ''}"
-        raise RefusedError(f"{options.plan} was planned {was}", hint=hint)
-    refuse_for(bundle, moved_sources(manifest, folder, evaluated=not options.from_rendered))
-    if options.plan.stat().st_mode & 0o077:
-        console.warn(f"{options.plan} holds secrets, and others may read it: chmod 600 {options.plan}")
-    return Offer(bundle)
+    return PreviewWriter(place, base, group, seal, {})
 
 
-def preview_offer(offer: Offer, part: Part, run: Session, console: Console) -> Shown:
-    """Check that all that a bundle rests on still holds, put its plans into place, and show them.
+def bundle_name(tree: str | None, group: str) -> str:
+    """Return what the bundle of a preview is called in a folder, by what git calls the content that it is of.
 
-    Raises RefusedError where anything has moved on, or it was applied before.
+    Raises UsageError where there is none.
     """
-    bundle, context = offer.bundle, run.context
-    opened, options = part.opened, part.options
-    manifest = bundle.manifest
-    records = run.records
-    refuse_for(bundle, applied_before(bundle, offer.marks(run)))
-    selection = _selection(offer, opened, run, options)
-    refuse_for(bundle, [f"{name} is no longer part of it" for name in manifest.units if name not in selection.units])
-    refuse_for(bundle, [f"{name} has come to it" for name in selection.units if name not in manifest.units])
-    locks = locks_of(bundle, selection, context)
-    reasons = moved_engine(manifest, run.engine) + locks.reasons
-    reasons += moved_files(manifest, opened.rendered, selection.units, evaluated=not options.from_rendered)
-    reasons += moved_variables(manifest, selection.units.values())
-    refuse_for(bundle, reasons)
-    if offer.kind == "destroy":
-        refuse_orphans(opened, selection.units, records)
-    going = {part.name: {name for name, work in selection.units.items() if work.destroy}}
-    refuse_dependents(going, run)
-    refuse_for(bundle, moved_states(manifest, selection, context))
-    outside = _outside(offer, selection, run)
-    refuse_for(bundle, moved_outside(manifest, selection, Preview({}, outside)))
-    selection = with_locks(selection, locks)
-    restored = restore(bundle, selection, run.contexts, outside, locks)
-    left_over = [name for name in names_left_over(records, opened.rendered) if name not in selection.units]
-    chosen = Chosen(part, run, selection, left_over, records)
-    shown = Shown((chosen,), selection, run.contexts, restored, several=False)
-    console.note(_provenance(offer, run))
-    try:
-        show_preview(shown, console, kind=offer.kind)
-    except BaseException:
-        forget(selection, context)
-        raise
-    return shown
+    if tree is None:
+        raise UsageError("bundles in a folder go by what is committed, and nothing is", hint="name a file instead")
+    return f"{tree}-{group}.bundle"
 
 
-def take(offer: Offer, selection: Selection, run: Session, *, asked: bool) -> None:
-    """Mark a bundle as applied, as the last thing before it is. *asked*: time has passed since its states were checked.
-
-    Raises RefusedError where a state has moved on meanwhile.
-    """
-    try:
-        if asked:
-            refuse_for(offer.bundle, moved_states(offer.bundle.manifest, selection, run.context))
-        run.context.journal.write("bundle", durable=True, bundle=offer.bundle.id)
-        mark_applied(offer.bundle, offer.marks(run), run.context.run_id)
-    except BaseException:
-        forget(selection, run.context)
-        raise
-
-
-def _selection(offer: Offer, opened: Opened, run: Session, options: RunOptions) -> Selection:
-    manifest = offer.bundle.manifest
-    gone = [name for name, unit in manifest.units.items() if unit.destroy and name not in opened.rendered.units]
-    left_over = bring_back(gone, opened.folder, run.repository) if gone else []
-    return select(opened, offer.wanted, manifest.kind, pace_of(run, options, run.records), left_over=left_over)
+def _about(run: Session, options: RunOptions, sources: Mapping[str, str]) -> About:
+    wanted, facts = options.wanted, run.facts()
+    origin = Origin(
+        facts.run_id,
+        facts.at,
+        facts.by,
+        facts.commit,
+        facts.dirty,
+        facts.engine,
+        facts.engine_version,
+        facts.version,
+    )
+    return About(origin, Selectors(wanted.units, wanted.tags, wanted.with_upstream, wanted.with_downstream), sources)
 
 
-def _outside(offer: Offer, selection: Selection, run: Session) -> dict[str, Mapping[str, Output]]:
-    """The outputs, as they are now, of the units outside the run that the plan was made with."""
-    reader = OutsideOutputs(selection, run.contexts)
-    found: dict[str, Mapping[str, Output]] = {}
-    for name in offer.bundle.manifest.outside:
-        if name not in selection.outside:
-            continue
-        outputs = reader.outputs(name)
-        if isinstance(outputs, Failure):
-            raise UnavailableError(outputs.summary, hint=outputs.hint or outputs.log)
-        found[name] = outputs
-    return found
-
-
-def _provenance(offer: Offer, run: Session) -> str:
-    origin = offer.bundle.manifest.origin
-    at = f" at {origin.commit[:10]}" if origin.commit else ""
-    text = safe(f"planned by {origin.by}, {origin.at}, run {origin.run}{at}", keep_newlines=False)
-    here = run.repository.head() if run.repository else None
-    if here != origin.commit:
-        text += f"; here is {here[:10] if here else 'no commit'}, where all that it rests on is the same"
-    return text
+def _sources(opened: Opened) -> dict[str, str]:
+    return sources_of(opened.rendered, {unit.module for unit in opened.rendered.units.values()})
 
 
 def _could_be_committed(repository: Repository, path: Path) -> bool:

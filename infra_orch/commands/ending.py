@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from infra_orch.approval.approval import Approval
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.session import Session
 from infra_orch.console import Console
@@ -68,7 +69,7 @@ class Ended:
     """How a run ended for one stack: *nodes* are what became of its units and tasks, by name.
 
     *left_over* are units that left the spec and still exist. *bundle* is the id of the bundle that was written of it,
-    or that was applied.
+    or that was applied. *approvals* are those that it rested on.
     """
 
     run: Session
@@ -77,6 +78,7 @@ class Ended:
     nodes: Mapping[str, Planned]
     left_over: list[str]
     bundle: str | None
+    approvals: Sequence[Approval] = ()
 
     @property
     def stack(self) -> str:
@@ -169,7 +171,13 @@ def _finished(one: Ended) -> dict[str, Any]:
     used = context.gateway.used if context.gateway else None
     facts, graph = one.run.facts(), one.selection.graph
     finished = document(outcomes, facts, graph, status=status, left_over=one.left_over, gateway=used)
-    return dict(context.redactor.value(finished)) | ({"bundle": one.bundle} if one.bundle else {})
+    return {**context.redactor.value(finished), "folder": one.stack, **_rests_on(one)}
+
+
+def _rests_on(one: Ended) -> dict[str, Any]:
+    """What a run's document and its record say of a bundle that it is of, and of approvals that it made use of."""
+    approvals = [{"id": approval.id, "by": approval.by, "at": approval.at} for approval in one.approvals]
+    return {**({"bundle": one.bundle} if one.bundle else {}), **({"approvals": approvals} if approvals else {})}
 
 
 def _record(ended: Sequence[Ended]) -> list[str]:
@@ -218,9 +226,7 @@ def _write_records(one: Ended) -> dict[Path, bytes | None]:
     # Of a deleted stack, what was not destroyed: without its record nobody would know that it exists.
     units = {name: known for name, known in run.records_before.items() if exists(known)} | units
     status = run_status(one.outcomes, run.command, stopped=context.supervisor.stopping)
-    run_document = context.redactor.value(run_record(one.outcomes, facts, status=status))
-    if one.bundle:
-        run_document["bundle"] = one.bundle
+    run_document = dict(context.redactor.value(run_record(one.outcomes, facts, status=status))) | _rests_on(one)
     gone = {name for name in one.selection.units if name not in context.stack.units}
     renamed = {unit.formerly for name, unit in context.stack.units.items() if unit.formerly and name in units}
     if run.sandbox:

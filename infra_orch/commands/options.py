@@ -34,6 +34,8 @@ class RunOptions:
     changed_only: bool = False
     change: Change | None = None
     policies: Path | None = None
+    bundle: str | None = None
+    group: str = "default"
 
     def prunes(self, project: Project) -> bool:
         """Whether units that left the spec are destroyed: as the flag says, or the project's settings."""

@@ -32,9 +32,10 @@ def plan(project: Project, stacks: Asked, options: RunOptions, console: Console)
     ):
         kind = "destroy" if options.destroy else "plan"
         shown = preview(parts, runs, progress, console, kind=kind, several=stacks.several)
-        bundle = None
+        bundles = {}
         try:
-            bundle = writer.write(shown.selection, shown.preview, runs[0], options, console) if writer else None
+            if writer and (bundle := writer.write(shown.selection, shown.preview, runs[0], options, console)):
+                bundles[parts[0].name] = bundle
         finally:
-            finish_plan(shown.ended(bundle=bundle), console, several=stacks.several)
+            finish_plan(shown.ended(bundles=bundles), console, several=stacks.several)
         return exit_code(shown.outcomes, runs[0], detailed=options.detailed_exitcode)

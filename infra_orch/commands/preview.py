@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from infra_orch.bundle.preview import DOCUMENT, REPORT
+from infra_orch.commands.bundling import PreviewWriter, preview_writer, room_for_bundles
 from infra_orch.commands.ending import exit_code, finish_plan
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.parts import open_parts
@@ -42,11 +45,23 @@ class Wish:
     format: Format = "markdown"
     out: Path | None = None
     group: str = "default"
-    report: str = ""
+    report_url: str = ""
     limit: int = LIMIT
+    report: Path | None = None
+    bundle: str | None = None
 
 
-def wish(form: str, out: Path | None, group: str, report: str, limit: int, *, base: str | None) -> Wish:
+def wish(
+    form: str,
+    out: Path | None,
+    group: str,
+    report_url: str,
+    limit: int,
+    report: Path | None,
+    bundle: str | None,
+    *,
+    base: str | None,
+) -> Wish:
     """Return what the flags say. Raises UsageError for what none of them can be, and where there is no *base*."""
     if not base:
         raise UsageError("a preview compares with a commit, which is missing", hint="--base origin/main")
@@ -55,62 +70,116 @@ def wish(form: str, out: Path | None, group: str, report: str, limit: int, *, ba
         raise UsageError(f'--format "{form}" is none', hint=f"one of {', '.join(FORMATS)}")
     if not _GROUP.fullmatch(group):
         raise UsageError(f'--group "{group}" is no name', hint="letters, digits, _, . and -, 64 at most")
-    if report and (len(report) > _LONGEST_URL or not report.startswith(("https://", "http://"))):
-        raise UsageError(f'--report-url "{report}" is no address', hint="https://…")
+    if report_url and (len(report_url) > _LONGEST_URL or not report_url.startswith(("https://", "http://"))):
+        raise UsageError(f'--report-url "{report_url}" is no address', hint="https://…")
     if limit < _LEAST:
         raise UsageError(
             f"--limit {limit} is too short for any comment", hint=f"{_LEAST} at least; GitHub takes {LIMIT}"
         )
-    return Wish(known, out, group, report, limit)
+    return Wish(known, out, group, report_url, limit, report, bundle)
 
 
 def preview(project: Project, stacks: Asked, options: RunOptions, told: Wish, console: Console) -> int:
     """Plan what a change affects in *stacks*, and print or write it as *told*; how it goes is said on stderr.
 
-    Returns the exit code of a plan. Raises UserError where the file cannot be written.
+    Returns the exit code of a plan. Raises UserError where a file cannot be written, UnavailableError where the bundle
+    cannot be kept where it is to be.
     """
     quiet = replace(console, json=False, out=console.err)
-    found, code = _planned(project, stacks, options, quiet)
     assert options.change
-    made = _text(project, found, code, options.change.base, told)
-    if told.out is None:
-        console.document(made.rstrip("\n"))
-    else:
-        try:
-            write_atomically(told.out, made)
-        except OSError as error:
-            raise UserError(f"{told.out} cannot be written: {error.strerror}") from error
-        console.note(f"wrote {told.out}")
-    return code
+    writer = preview_writer(told.bundle, options.change.base, told.group)
+    with room_for_bundles(project) if writer else contextlib.nullcontext() as room:
+        seen = _planned(project, stacks, options, writer, room, quiet)
+        made = _text(project, seen, options.change.base, told)
+        if told.out is None:
+            console.document(made.rstrip("\n"))
+        else:
+            _write(told.out, made, console)
+        if told.report:
+            _write(told.report, _page(seen), console)
+        if writer and seen.plans is not None:
+            shown = {DOCUMENT: _document(seen), REPORT: _page(seen)}
+            repository = find_repository(project.root)
+            writer.write(seen.plans, shown, project, repository, console, sandbox=options.sandbox, let_go=seen.let_go)
+    return seen.code
 
 
-def _text(project: Project, found: Runs, code: int, base: str, told: Wish) -> str:
+def _write(path: Path, made: str, console: Console) -> None:
+    try:
+        write_atomically(path, made)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    console.note(f"wrote {path}")
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was planned: the documents of the runs, the exit code, the bundles of the stacks' plans (None: there are to
+    be none), and what came after units that are deleted.
+    """
+
+    runs: Runs
+    code: int
+    plans: Mapping[str, Path] | None = field(default_factory=dict)
+    let_go: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """One word for all of it."""
+        well = self.code in (ExitCode.DONE, ExitCode.CHANGES)
+        return ("planned" if self.runs else "unchanged") if well else "failed"
+
+    @property
+    def duration(self) -> float:
+        """Seconds, of all runs together."""
+        return float(sum(run["duration_s"] for run in self.runs.values()))
+
+
+def _text(project: Project, seen: _Seen, base: str, told: Wish) -> str:
     """What was planned, in the format that is wanted."""
     repository = find_repository(project.root)
-    status = "failed" if code not in (ExitCode.DONE, ExitCode.CHANGES) else "planned" if found else "unchanged"
-    duration = sum(run["duration_s"] for run in found.values())
     if told.format == "json":
-        return text(documents(found, "plan", status, duration)) + "\n"
+        return _document(seen)
     if told.format == "html":
-        return page(as_one(found, "preview", status, duration))
+        return _page(seen)
     if told.format == "junit":
-        return junit(found)
+        return junit(seen.runs)
     if told.format == "sarif":
         place = repository.relative(project.root) if repository else "."
-        return sarif(found, "" if place == "." else f"{place}/")
+        return sarif(seen.runs, "" if place == "." else f"{place}/")
     head = (repository.head() if repository else None) or ""
-    return comment(found, About(base, head, told.group, told.report), told.limit)
+    return comment(seen.runs, About(base, head, told.group, told.report_url), told.limit)
 
 
-def _planned(project: Project, stacks: Asked, options: RunOptions, console: Console) -> tuple[Runs, int]:
-    """The documents of the runs, by the stacks' folders, and the exit code."""
+def _document(seen: _Seen) -> str:
+    return text(documents(seen.runs, "plan", seen.status, seen.duration)) + "\n"
+
+
+def _page(seen: _Seen) -> str:
+    return page(as_one(seen.runs, "preview", seen.status, seen.duration))
+
+
+def _planned(
+    project: Project,
+    stacks: Asked,
+    options: RunOptions,
+    writer: PreviewWriter | None,
+    room: Path | None,
+    console: Console,
+) -> _Seen:
     parts = open_parts(project, stacks, options, console)
     if not parts:
-        return {}, ExitCode.DONE
+        return _Seen({}, ExitCode.DONE)
+    writer = writer.begun(parts) if writer else None
     with (
         progress_for(console) as progress,
         sessions_after_the_dead(project, parts, "plan", console, progress, several=stacks.several) as runs,
     ):
         shown = plan_and_show(parts, runs, progress, console, kind="plan", several=stacks.several)
-        found = finish_plan(shown.ended(), console, several=stacks.several)
-        return found, exit_code(shown.outcomes, runs[0], detailed=options.detailed_exitcode)
+        plans = None
+        try:
+            plans = writer.make(shown, room, console) if writer and room else None
+        finally:
+            found = finish_plan(shown.ended(), console, several=stacks.several)
+        code = exit_code(shown.outcomes, runs[0], detailed=options.detailed_exitcode)
+        return _Seen(found, code, plans, parts[0].let_go)

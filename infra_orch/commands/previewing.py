@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from infra_orch.approval.approval import Approval
 from infra_orch.commands.dependents import refuse_dependents
 from infra_orch.commands.ending import Ended
 from infra_orch.commands.opening import Opened
@@ -67,8 +69,15 @@ class Shown:
         """What was shown of one stack, by the names that its nodes have in it."""
         return preview_of(self.preview, one.part.name) if self.several else self.preview
 
-    def ended(self, nodes: Mapping[str, Planned] | None = None, bundle: str | None = None) -> list[Ended]:
-        """How the run ended for each stack, given what became of all *nodes*; None: it went no further."""
+    def ended(
+        self,
+        nodes: Mapping[str, Planned] | None = None,
+        bundles: Mapping[str, str] = MappingProxyType({}),
+        approvals: Mapping[str, Sequence[Approval]] = MappingProxyType({}),
+    ) -> list[Ended]:
+        """How the run ended for each stack, given what became of all *nodes*; None: it went no further. *bundles*: the
+        ids of those that were written or applied, by stack. *approvals*: those that it rests on, by stack.
+        """
         return [
             Ended(
                 one.run,
@@ -76,7 +85,8 @@ class Shown:
                 one.selection,
                 part_of(nodes or self.preview.nodes, one.part.name) if self.several else nodes or self.preview.nodes,
                 one.left_over,
-                bundle,
+                bundles.get(one.part.name),
+                approvals.get(one.part.name, ()),
             )
             for one in self.chosen
         ]

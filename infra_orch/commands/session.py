@@ -9,10 +9,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from infra_orch._version import __version__
+from infra_orch.approval.book import Book
+from infra_orch.approval.effects import Plan
 from infra_orch.commands.backends import check_backends
 from infra_orch.commands.contexts import Request, context_of, others_of, shared_of
 from infra_orch.commands.credentials import wallet_for
@@ -40,6 +43,7 @@ from infra_orch.run.interrupt import polite_stop
 from infra_orch.run.journal import NAME as JOURNAL
 from infra_orch.run.journal import Journal
 from infra_orch.run.lock import StackLock, stack_lock
+from infra_orch.run.outcome import Outcome
 from infra_orch.run.progress import Progress, ProgressOf
 from infra_orch.run.timings import read_timings
 
@@ -104,6 +108,14 @@ class Session:
     def records(self) -> Records:
         """What is known of the units that exist: their records, in the sandbox those of what is in the emulator."""
         return replace(self.records_in(self.context.stack.folder), before=self.records_before)
+
+    def book(self, console: Console) -> Book | None:
+        """The approvals of what the stack's runs do; None where git keeps none."""
+        if self.repository is None or self.repository.head() is None:
+            return None
+        folder = self.context.stack.folder
+        signed = folder.project.settings.signed_approvals
+        return Book(self.repository, folder, self.records, console.warn, signed)
 
     def records_in(self, folder: StackFolder) -> Records:
         """What is known of the units of any stack that exist."""
@@ -194,14 +206,24 @@ def sessions(
             at = now.isoformat(timespec="seconds")
             others = others_of(request, context, supervisor, stack)
             one = Session(context, engine, repository, command, at, began, request.options.sandbox, checkout)
-            before = request.part.opened.records
-            runs.append(replace(one, lock=lock, others=others, records_before=before))
+            one = replace(one, lock=lock, others=others, records_before=request.part.opened.records)
+            overridden = partial(_overridden, one, console)
+            runs.append(replace(one, context=replace(context, overridden=overridden)))
         gateway = stack.enter_context(served_by(project, [run.context for run in runs], console))
         told = [ProgressOf(part.name, progress) if several else progress for part in parts]
         yield [_served(run, gateway, of) for run, of in zip(runs, told, strict=True)]
         for run, part in zip(runs, parts, strict=True):
             if part.options.timings:
                 _tell_timings(run.context.journal.path, console, part.name if several else "")
+
+
+def _overridden(run: Session, console: Console, unit: str, outcome: Outcome) -> str:
+    """Who approved what a unit is to do though policies deny it; nobody where not as many did as have to."""
+    book = run.book(console)
+    said = book.said(unit, Plan(outcome, run.at), denied=True) if book else None
+    required = run.context.stack.folder.project.settings.require_approvals
+    counting = said.counting(required) if said else {}
+    return ", ".join(counting) if len(counting) >= max(1, required) else ""
 
 
 def _served(run: Session, gateway: Gateway | None, progress: Progress) -> Session:

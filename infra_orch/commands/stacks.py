@@ -61,6 +61,20 @@ def asked_for(
     return Asked(tuple(found), several=True, words="--all" if everything else shlex.join(names))
 
 
+def asked_for_by_bundle(names: Sequence[str], options: RunOptions, *, everything: bool) -> Asked:
+    """Return what a run was asked for that applies what a preview kept: it says which stacks are in it.
+
+    Raises UsageError where that is said twice.
+    """
+    if names or everything or options.plan or options.resume:
+        said = " ".join([*names, *(["--all"] if everything else [])]) or ("--plan" if options.plan else "--resume")
+        raise UsageError(
+            f"--bundle says which stacks are applied: it does not go with {said}",
+            hint=f"infra-orch apply --bundle {options.bundle}",
+        )
+    return Asked((), several=True, words=f"--bundle {options.bundle}")
+
+
 def refuse_several(options: RunOptions) -> None:
     """Refuse what goes with one stack alone. Raises UsageError."""
     for flag, value in (("--out", options.out), ("--plan", options.plan), ("--resume", options.resume)):

@@ -38,6 +38,9 @@ REMOVED: tuple[tuple[str, str], ...] = (
 )
 """Variables that are taken out, and why: nothing is lost without them, and a warning says so."""
 
+OWN_SECRETS = frozenset({"INFRA_ORCH_BUNDLE_KEY"})
+"""Variables of ours that no provider and no program of a module is to see."""
+
 SET: Mapping[str, str] = {
     # Leaves "now run terraform apply" out of the texts.
     "TF_IN_AUTOMATION": "1",
@@ -69,7 +72,7 @@ def terraform_environment(base: Mapping[str, str], *, extra: Mapping[str, str] |
         elif reason := _reason(name, REMOVED):
             if value:
                 taken.setdefault(reason, []).append(name)
-        else:
+        elif name not in OWN_SECRETS:
             values[name] = value
     warnings = tuple(f"{', '.join(names)} ignored: {reason}" for reason, names in taken.items())
     return Environment({**values, **SET, **(extra or {})}, warnings)

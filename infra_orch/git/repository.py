@@ -105,6 +105,17 @@ class Repository:
         code, out, _ = self.ask("rev-parse", "--quiet", "--verify", f"{_checked(ref)}^{{commit}}")
         return None if code else _line(out)
 
+    def tree(self, commit: str) -> str:
+        """Return what git calls the content of *commit*, whatever its history is."""
+        return _line(self.git("rev-parse", "--verify", f"{_checked(commit)}^{{tree}}"))
+
+    def trees_at_hand(self) -> tuple[str, ...]:
+        """Return what git calls the content of HEAD and of its parents, of what was merged first."""
+        if (head := self.head()) is None:
+            return ()
+        parents = _line(self.git("log", "-1", "--format=%P", head)).split()
+        return tuple(dict.fromkeys(map(self.tree, (head, *reversed(parents)))))
+
     def branch(self) -> str | None:
         """Return the branch that is checked out, also one without a commit; None where HEAD is detached."""
         code, out, _ = self.ask("symbolic-ref", "--quiet", "HEAD")
@@ -190,6 +201,16 @@ class Repository:
                 if self.ask("rev-parse", "--quiet", "--verify", f"{commit}:{path.rstrip('/')}")[0] == 0:
                     return self.head() if commit == "HEAD" else commit
         return None
+
+    def authors(self, paths: Iterable[str], since: str | None) -> frozenset[str]:
+        """Return who, as "Name <mail>", changed something at or below *paths* after the commit *since*, or ever."""
+        range_ = f"{_checked(since)}..HEAD" if since else "HEAD"
+        out = self.git("log", "--no-merges", "--format=%an <%ae>", range_, "--", *paths)
+        return frozenset(out.decode(errors="replace").splitlines())
+
+    def is_signed(self, commit: str) -> bool:
+        """Whether git verifies the signature of a commit, with the keys that it is configured to trust."""
+        return self.ask("verify-commit", "--", commit)[0] == 0
 
     def log(self, paths: Iterable[str], limit: int) -> list[LogEntry]:
         """Return the newest *limit* commits that changed something at or below *paths*, newest first."""

@@ -28,6 +28,7 @@ def _unit(name: str, value: Mapping[str, Any]) -> Outcome:
         unknown_inputs=_texts(value, "unknown_inputs"),
         failure=_failure(value["error"]),
         warnings=_texts(value, "warnings"),
+        denials=_texts(value, "denials"),
         duration=float(value["duration_s"]),
         destroys_unit=bool(value.get("destroys")),
         unfinished=_texts(value, "unfinished"),

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from infra_orch.redact import MASK, Redactor, secret_name
-from infra_orch.run.outcome import Outcome, Status
+from infra_orch.run.outcome import AttributeChange, Outcome, ResourceChange, Status
 from infra_orch.run.unit import Planned
 from infra_orch.run.values import contains_unknown, json_text
 from infra_orch.shape import Optional
@@ -144,6 +144,7 @@ def node_json(outcome: Outcome) -> dict[str, Any]:
         "unknown_inputs": list(outcome.unknown_inputs),
         "destroys": outcome.destroys_unit,
         "warnings": list(outcome.warnings),
+        "denials": list(outcome.denials),
         "error": _error(outcome),
         "duration_s": round(outcome.duration, 2),
     }
@@ -164,16 +165,28 @@ def to_text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
+def resource_json(change: ResourceChange) -> dict[str, Any]:
+    """Return what happens to a resource, with each of its attributes, as documents have it."""
+    return {**_resource(change), "attributes": [_attribute(attribute) for attribute in change.attributes]}
+
+
+def _attribute(change: AttributeChange) -> dict[str, Any]:
+    forces = {"forces_replacement": True} if change.forces_replacement else {}
+    return {"path": change.path, "before": change.before, "after": change.after, **forces}
+
+
 def _resources(outcome: Outcome) -> list[dict[str, Any]]:
-    found = []
-    for change in outcome.resources:
-        entry: dict[str, Any] = {"address": change.address, "type": change.type, "actions": list(change.actions)}
-        if change.moved_from:
-            entry["moved_from"] = change.moved_from
-        if change.imported_id is not None:
-            entry["imported_id"] = change.imported_id
-        found.append(entry)
-    return found
+    """What a record has of resources: no attribute."""
+    return [_resource(change) for change in outcome.resources]
+
+
+def _resource(change: ResourceChange) -> dict[str, Any]:
+    entry: dict[str, Any] = {"address": change.address, "type": change.type, "actions": list(change.actions)}
+    if change.moved_from:
+        entry["moved_from"] = change.moved_from
+    if change.imported_id is not None:
+        entry["imported_id"] = change.imported_id
+    return entry
 
 
 def _error(outcome: Outcome) -> dict[str, str] | None:

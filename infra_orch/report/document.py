@@ -8,8 +8,8 @@ from typing import Any
 
 from infra_orch.gateway.client import Used
 from infra_orch.graph.graph import Graph
-from infra_orch.record.record import RunFacts, node_json, task_json
-from infra_orch.run.outcome import AttributeChange, Outcome
+from infra_orch.record.record import RunFacts, node_json, resource_json, task_json
+from infra_orch.run.outcome import Outcome
 
 SCHEMA = 1
 SCHEMA_ID = "urn:infra-orch:schema:run-document:1"
@@ -55,16 +55,10 @@ def document(
 def unit_json(outcome: Outcome) -> dict[str, Any]:
     """Return a unit's outcome with what a record leaves out: each attribute, and what Terraform said of a failure."""
     found = node_json(outcome)
-    for entry, change in zip(found["resources"], outcome.resources, strict=True):
-        entry["attributes"] = [_attribute(attribute) for attribute in change.attributes]
+    found["resources"] = [resource_json(change) for change in outcome.resources]
     if outcome.failure:
         found["error"]["detail"] = outcome.failure.detail
     return found
-
-
-def _attribute(change: AttributeChange) -> dict[str, Any]:
-    forces = {"forces_replacement": True} if change.forces_replacement else {}
-    return {"path": change.path, "before": change.before, "after": change.after, **forces}
 
 
 def documents(stacks: Mapping[str, Any], command: str, status: str, duration: float) -> dict[str, Any]:

@@ -20,9 +20,24 @@ def beyond_preview(preview: PlanDocument, plan: PlanDocument) -> list[str]:
     did not have, and a value of an attribute other than the one that was shown. What was shown as unknown may have
     become anything, and a resource that was to be replaced may be updated: nothing that exists goes for it.
     """
-    shown = {_key(change): change for change in preview.raw_changes}
-    found = (_beyond(shown.get(_key(change)), change) for change in plan.raw_changes)
+    shown = {_key(change): change for change in _timeless(preview)}
+    found = (_beyond(shown.get(_key(change)), change) for change in _timeless(plan))
     return [line for line in found if line]
+
+
+def _timeless(plan: PlanDocument) -> list[_Change]:
+    """The changes of a plan, in which it does not matter when it was made, as `plantimestamp()` has it."""
+    time = plan.document.get("timestamp")
+    changes = plan.raw_changes
+    return [_without(time, change) for change in changes] if isinstance(time, str) and time else changes
+
+
+def _without(time: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace(time, "(when it is planned)") if time in value else value
+    if isinstance(value, Mapping):
+        return {key: _without(time, item) for key, item in value.items()}
+    return [_without(time, item) for item in value] if isinstance(value, list) else value
 
 
 def _key(change: _Change) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from infra_orch.redact import Redactor
 from infra_orch.render.index import RenderedStack, RenderedUnit
 from infra_orch.run.credentials import Wallet
 from infra_orch.run.journal import Journal
+from infra_orch.run.outcome import Outcome
 from infra_orch.run.progress import Progress
 
 
@@ -42,7 +43,8 @@ class RunContext:
     *logs* the folder of the run's logs. *wallet* has the credentials of the units, *sources* what their modules are
     made of. *inherit* are descriptors that children keep open (the stack's lock). *gateway* serves the providers; None:
     each command starts its own. *whole_schemas* are work folders in which commands need to know all that a provider
-    has. *policies* are asked about each plan.
+    has. *policies* are asked about each plan; *overridden*, given a unit and what they deny of it, says who approved
+    that all the same, or nothing.
     """
 
     run_id: str
@@ -67,6 +69,7 @@ class RunContext:
     gateway: Gateway | None = None
     whole_schemas: set[Path] = field(default_factory=set)
     policies: Policies = field(default_factory=Policies)
+    overridden: Callable[[str, Outcome], str] = lambda _unit, _outcome: ""
 
     def log(self, node: str, step: str) -> Path:
         """The log file of a step of a node."""

@@ -6,6 +6,7 @@ string that holds JSON, as policies do, is compared by its parts.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -81,7 +82,11 @@ class Side:
     def text(self, name: str, redactor: Redactor) -> str:
         """It as a person is shown it. *name* is what it is called, which may tell that it is a secret."""
         text = redactor.text(self.whole(name, redactor))
-        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
+        if len(text) <= _LONGEST:
+            return text
+        # With a digest, two that begin alike are not taken for the same.
+        of_all = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
+        return f"{text[:_LONGEST]}… ({len(text)} characters, SHA-256 {of_all}…)"
 
     def whole(self, name: str, redactor: Redactor) -> str:
         """As text(), however long it is, and before secrets are looked for within strings."""

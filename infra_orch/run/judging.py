@@ -13,7 +13,9 @@ from infra_orch.run.prepare import UnitWork
 
 
 def judged(outcome: Outcome, document: PlanDocument, work: UnitWork, context: RunContext) -> Outcome:
-    """Return *outcome*, that of a plan, refused where a policy denies what is planned, and with what others warn of."""
+    """Return *outcome*, that of a plan, with what policies warn of; refused where one denies what is planned, and too
+    few approved it all the same.
+    """
     if outcome.status is not Status.PLANNED:
         return outcome
     unit = work.unit
@@ -28,12 +30,19 @@ def judged(outcome: Outcome, document: PlanDocument, work: UnitWork, context: Ru
     verdicts = context.policies.judge(plan)
     warned = tuple(_words(verdict, context) for verdict in verdicts if verdict.severity == "warn")
     denied = [verdict for verdict in verdicts if verdict.severity == "deny"]
-    outcome = replace(outcome, warnings=(*outcome.warnings, *warned))
+    denials = tuple(_words(verdict, context) for verdict in denied)
+    outcome = replace(outcome, warnings=(*outcome.warnings, *warned), denials=denials)
     if not denied:
         return outcome
+    if who := context.overridden(unit.name, outcome):
+        passed = tuple(f"{one}; passed, since {who} approved it all the same" for one in denials)
+        return replace(outcome, warnings=(*outcome.warnings, *passed))
     more = f" (and {len(denied) - 1} more)" if len(denied) > 1 else ""
     detail = "\n".join(f"{_words(verdict, context)} ({verdict.where})" for verdict in denied)
-    hint = f"{denied[0].where} says so: change what is planned, or have the policy changed"
+    hint = (
+        f"{denied[0].where} says so: change what is planned, or have the policy changed; "
+        f"infra-orch approve {context.run_id} --despite-policies says yes to it all the same"
+    )
     failure = Failure(f"{_words(denied[0], context)}{more}", detail, hint, kind="policy")
     return replace(outcome, status=Status.REFUSED, failure=failure)
 

@@ -117,6 +117,7 @@ class Outcome:
     *unknown_inputs*: what it waits for, as `network.vpc_id`. *warnings*: what Terraform or we warned of. *duration* is
     in seconds. *result* is what a task returned, as JSON has it. *addresses* are the managed resources that there are,
     or will be once a plan is applied. *unfinished* are those that an apply began and did not finish: they may exist.
+    *denials*: what policies said against it.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Outcome:
     result: Any = None
     addresses: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
+    denials: tuple[str, ...] = ()
 
     @property
     def has_changes(self) -> bool:

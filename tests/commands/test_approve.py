@@ -1,0 +1,182 @@
+"""`approve RUN` and `require_approvals`: nothing is applied that too few said yes to, and a yes is for what was shown."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Desk
+
+REFUSED = 77
+MODULE = """
+    variable "text" {
+      type = string
+    }
+
+    resource "terraform_data" "it" {
+      input = { text = var.text, planned = plantimestamp() }
+    }
+    """
+SPEC = """
+    from infra_orch import Stack
+
+    stack = Stack("dev")
+    stack.unit("web", module="it", inputs={"text": "first"})
+    """
+SETTINGS = "require_approvals = 1\n"
+
+
+def as_user(desk: Desk, name: str) -> None:
+    desk.git("config", "user.name", name)
+    desk.git("config", "user.email", f"{name.lower()}@example.com")
+
+
+@pytest.fixture
+def guarded(desk: Desk) -> Desk:
+    """A stack that Ada wrote, whose applies somebody else has to approve."""
+    desk.write({"modules/it/main.tf": MODULE, "stacks/dev/stack.py": SPEC, "infra-orch.toml": SETTINGS})
+    assert desk.run("render", "dev").code == 0
+    desk.commit()
+    return desk
+
+
+def applied(desk: Desk):
+    return desk.run("apply", "dev", "--auto-approve", "--json")
+
+
+def run_of(refusal: str) -> str:
+    found = re.search(r"infra-orch approve (\S+) says yes", refusal)
+    assert found, refusal
+    return found[1]
+
+
+def test_somebody_else_says_yes_and_the_record_says_who(guarded: Desk):
+    refused = applied(guarded)
+    assert refused.code == REFUSED
+    assert "web: nobody has approved it" in refused.err
+    own = guarded.run("approve", run_of(refused.err))
+    assert own.code == 0, own.err
+    assert "Ada <ada@example.com> approved it, and changed it: somebody else has to" in applied(guarded).err
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", "last", "--note", "as we said").code == 0
+    message = guarded.git("log", "-1", "--format=%an: %B")
+    assert message.startswith("Grace: approve dev\n\nas we said\n\nInfra-Orch-Approves: ")
+    as_user(guarded, "Ada")
+    done = applied(guarded)
+    assert done.code == 0, done.err
+    (record,) = (guarded.root / "stacks/dev/record/runs").glob("*.json")
+    assert [one["by"] for one in json.loads(record.read_text())["approvals"]] == ["Grace <grace@example.com>"]
+
+
+def test_a_yes_is_for_what_was_shown_and_once(guarded: Desk):
+    refused = applied(guarded)
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    as_user(guarded, "Ada")
+    guarded.write({"stacks/dev/stack.py": SPEC.replace("first", "second")})
+    assert guarded.run("render", "dev").code == 0
+    guarded.commit()
+    more = applied(guarded)
+    assert more.code == REFUSED
+    assert 'terraform_data.it: input.text becomes "second", where "first" was approved' in more.err
+    guarded.git("revert", "--no-edit", "HEAD")
+    assert applied(guarded).code == 0
+    # What is there by then was destroyed by hand: to make it anew needs a new yes.
+    (guarded.root / "stacks/dev/state/web.tfstate").unlink()
+    (guarded.root / "stacks/dev/record/web.json").unlink()
+    guarded.commit()
+    assert applied(guarded).code == REFUSED
+
+
+def test_an_approval_that_was_edited_or_is_in_the_name_of_another_does_not_count(guarded: Desk):
+    refused = applied(guarded)
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    (file,) = (guarded.root / "stacks/dev/record/approvals").iterdir()
+    as_user(guarded, "Ada")
+    file.write_text(file.read_text().replace("first", "other"))
+    guarded.commit()
+    edited = applied(guarded)
+    assert edited.code == REFUSED
+    assert "is not what its digest is of" in edited.err
+    file.write_text(file.read_text().replace("other", "first") + "\n")
+    guarded.commit()
+    forged = applied(guarded)
+    assert forged.code == REFUSED
+    assert "it says that it is from Grace <grace@example.com>, and Ada <ada@example.com> committed it" in forged.err
+
+
+def test_what_only_lies_there_uncommitted_does_not_count(guarded: Desk):
+    refused = applied(guarded)
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    guarded.git("reset", "--soft", "HEAD~1")
+    as_user(guarded, "Ada")
+    assert applied(guarded).code == REFUSED
+
+
+def test_only_signed_approvals_count_where_settings_say_so(guarded: Desk, monkeypatch: pytest.MonkeyPatch):
+    refused = applied(guarded)
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    as_user(guarded, "Ada")
+    monkeypatch.setenv("INFRA_ORCH_SIGNED_APPROVALS", "true")
+    unsigned = applied(guarded)
+    assert unsigned.code == REFUSED
+    assert "git does not verify the signature" in unsigned.err
+
+
+def test_a_denial_is_overridden_by_a_recorded_approval_of_that_denial(desk: Desk):
+    policy = """
+        from infra_orch import Plan, policy
+
+
+        @policy("deny")
+        def no_first(plan: Plan):
+            return [change for change in plan.changes if "first" in str(change.after)]
+        """
+    desk.write({"modules/it/main.tf": MODULE, "stacks/dev/stack.py": SPEC, "policies/house.py": policy})
+    assert desk.run("render", "dev").code == 0
+    desk.commit()
+    refused = applied(desk)
+    assert refused.code == REFUSED
+    run = json.loads(refused.out)["run_id"]
+    without = desk.run("approve", run)
+    assert without.code == REFUSED
+    assert f"infra-orch approve {run} --despite-policies" in without.err
+    assert desk.run("approve", run, "--despite-policies").code == 0
+    done = applied(desk)
+    assert done.code == 0, done.err
+    (warning,) = json.loads(done.out)["units"]["web"]["warnings"]
+    assert "passed, since Ada <ada@example.com> approved it all the same" in warning
+    desk.write({"policies/house.py": policy.replace("no_first", "no_first_again")})
+    desk.write({"stacks/dev/stack.py": SPEC.replace("first", "first, second")})
+    assert desk.run("render", "dev").code == 0
+    desk.commit()
+    assert applied(desk).code == REFUSED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "which run?"),
+        (["nothing"], '"nothing" is not the id of a run'),
+        (["20990101"], 'there is no run "20990101"'),
+    ],
+)
+def test_what_cannot_be_meant_is_said(guarded: Desk, arguments: list[str], says: str):
+    refused = guarded.run("approve", *arguments)
+    assert refused.code == 64
+    assert says in refused.err
+
+
+def test_a_plan_of_what_nobody_else_can_see_is_not_approved(guarded: Desk):
+    guarded.write({"stacks/dev/stack.py": SPEC.replace("first", "second")})
+    assert guarded.run("plan", "dev").code == 0
+    refused = guarded.run("approve", "last")
+    assert refused.code == 64
+    assert "changes that are not committed" in refused.err
