@@ -18,6 +18,8 @@ from infra_orch.spec.caller import is_users
 from infra_orch.spec.load import evaluate
 
 FOLDER = "policies"
+_TESTS = "_test.rego"
+"""How files end that test policies in Rego, by the custom of OPA and Conftest."""
 
 
 def load_policies(project: Project, given: Path | None, *, from_rendered: bool) -> Policies:
@@ -29,7 +31,7 @@ def load_policies(project: Project, given: Path | None, *, from_rendered: bool) 
     """
     folder = (given or project.root / FOLDER).absolute()
     files = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
-    rego = sorted(folder.rglob("*.rego"))
+    rego = sorted(path for path in folder.rglob("*.rego") if not path.name.endswith(_TESTS))
     if given and not files and not rego:
         raise UsageError(f'--policies "{given}" holds no policies', hint="they are the files *.py and *.rego in it")
     if from_rendered and (files or rego) and folder.resolve().is_relative_to(project.root):

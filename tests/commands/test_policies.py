@@ -259,6 +259,7 @@ def test_a_policy_in_rego_denies_and_warns_as_one_in_python_does(judged: Desk) -
     shutil.rmtree(judged.root / "policies")
     (judged.root / "policies/data").mkdir(parents=True)
     (judged.root / "policies/data/stay.rego").write_text(REGO)
+    (judged.root / "policies/data/stay_test.rego").write_text("package main\n\ntest_deny if {\n")
     applied = judged.run("apply", "dev", "--auto-approve")
     assert applied.code == 0, applied.err
     assert "warning: policy stay.rego:warn: the text is (sensitive)" in applied.out
