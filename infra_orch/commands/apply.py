@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from infra_orch.bundle.check import plan_command
 from infra_orch.commands.bundling import Offer, offer_of, preview_offer, take
 from infra_orch.commands.ending import exit_code, finish_apply, finish_plan, finished_document, nothing_to_do
-from infra_orch.commands.notifying import announce, failures_told, tell_complaints
+from infra_orch.commands.notifying import announce, failures_told, tell_complaints, told_of
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.parts import Part, open_parts
 from infra_orch.commands.previewing import Shown, preview
@@ -120,7 +120,8 @@ def _apply(project: Project, shown: Shown, options: RunOptions, console: Console
     for one in shown.chosen:
         context = one.run.context
         write_intent(intent_of(one.selection, shown.of(one), context, one.run.facts(), consent), context)
-    started = announce(project, {one.stack: finished_document(one) for one in shown.ended()}, "start")
+    beginning = shown.ended() if told_of(project, "start") else []
+    started = announce(project, {one.stack: finished_document(one) for one in beginning}, "start")
     nodes = apply_preview(shown.selection, shown.contexts, shown.preview, _unseen(options, console, shown, offer))
     documents = finish_apply(shown.ended(nodes, bundle), console, several=shown.several)
     code = exit_code({name: node.outcome for name, node in nodes.items()}, shown.run)

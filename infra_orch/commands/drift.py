@@ -71,7 +71,8 @@ def _look(
                 console.note(f"never applied, so not looked at: {', '.join(never)}")
             if code == ExitCode.CHANGES:
                 console.note(f"infra-orch plan {stacks.words} shows what an apply would make of it")
-        return code, {run.context.stack.folder.name: _to_tell(run, outcomes) for run in runs}
+        told = runs if project.settings.notify else []
+        return code, {run.context.stack.folder.name: _to_tell(run, outcomes) for run in told}
 
 
 def _selection(part: Part, run: Session) -> Selection:

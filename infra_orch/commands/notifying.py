@@ -48,6 +48,11 @@ def notify(
     tell_complaints(console, announce(project, documents, event), patience=patience)
 
 
+def told_of(project: Project, *events: str) -> bool:
+    """Whether anybody is to be told of one of *events*: where not, documents need not be made for it."""
+    return any(event in rule.on for rule in project.settings.notify for event in events)
+
+
 def announce(project: Project, documents: Documents, event: str = "") -> Sending:
     """Begin to tell, as notify() does, and do not wait. tell_complaints() says later what became of it."""
     rules = project.settings.notify
