@@ -6,20 +6,19 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from infra_orch.errors import UsageError, Where, nearest
+from infra_orch.notify.rules import Rule, rules_of
 
 FILE = "infra-orch.toml"
 PREFIX = "INFRA_ORCH_"
 # Go's durations, of which Terraform's -lock-timeout is one.
 _DURATION = re.compile(r"0|(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
 _PLATFORM = re.compile(r"[a-z0-9]+_[a-z0-9]+")
-
-
 NONE = "none"
 """How a variable says that a list of `allow` is empty: an empty variable counts as not set."""
 _BACKENDS = ("azurerm", "cloud", "cos", "gcs", "local", "oci", "oss", "remote", "s3")
@@ -76,7 +75,7 @@ SHARED = (
 
 @dataclass(frozen=True)
 class Settings:
-    """What a project decides once. Every one is also an `INFRA_ORCH_<NAME>` variable, and some are flags.
+    """What a project decides once. But for tables each is also an `INFRA_ORCH_<NAME>` variable, and some are flags.
 
     In a variable, a list is parted by commas, and `redact`, whose patterns may hold commas, by lines.
 
@@ -98,6 +97,7 @@ class Settings:
     require_approvals: so many people have to approve what an apply is to do, besides those who changed it.
     signed_approvals: only approvals in commits whose signatures git verifies count.
     allow: see Allow; a table in the file, and one `INFRA_ORCH_ALLOW_<KEY>` variable for each key.
+    notify: who is told of what; tables in the file, and no variable.
     """
 
     engine: str | None = None
@@ -118,6 +118,7 @@ class Settings:
     require_approvals: int = 0
     signed_approvals: bool = False
     allow: Allow = Allow()
+    notify: tuple[Rule, ...] = ()
 
     @property
     def workers(self) -> int:
@@ -183,10 +184,8 @@ def _from_table(table: Any, where: Where) -> dict[str, Any]:
         if name not in names:
             hint = nearest(name, names) or f"settings: {', '.join(names)}"
             raise UsageError(f'unknown setting "{key}"', where=where, hint=hint)
-        if name == "allow":
-            values[name] = _allow(value, where)
-        else:
-            values[name] = _checked(name, value, f"setting {key} = {value!r}", where)
+        shown = f"setting {key} = {value!r}"
+        values[name] = _TABLES[name](value, where) if name in _TABLES else _checked(name, value, shown, where)
     return values
 
 
@@ -210,6 +209,9 @@ def _allow(table: Any, where: Where) -> Allow:
             raise UsageError(f"setting allow.{key} = {value!r} is not {wanted}", where=where)
         values[name] = settled
     return Allow(**values)
+
+
+_TABLES: Mapping[str, Callable[[Any, Where], Any]] = {"allow": _allow, "notify": rules_of}
 
 
 def _allow_from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -239,7 +241,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """The settings among variables; an empty one counts as not set."""
     values: dict[str, Any] = {}
     for field in fields(Settings):
-        if field.name == "allow":
+        if field.name in _TABLES:
             continue
         variable = f"{PREFIX}{field.name.upper()}"
         text = environment.get(variable, "").strip()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -82,3 +84,34 @@ def serving_states() -> Iterator[tuple[str, StateServer]]:
 def over_http(url: str) -> str:
     places = ", ".join(f'{name}="{url}/{{stack}}/{{unit}}"' for name in ("address", "lock_address", "unlock_address"))
     return f'Backend("http", {places})'
+
+
+@dataclass
+class Chat:
+    """What a webhook was told, as JSON, and how it is to answer: with *status*, once *released*."""
+
+    told: list[dict[str, Any]] = field(default_factory=list)
+    status: int = 200
+    released: threading.Event = field(default_factory=threading.Event)
+
+
+@contextlib.contextmanager
+def chatting(*, slow: bool = False) -> Iterator[tuple[str, Chat]]:
+    """A webhook: its host and port, and what it was told. A *slow* one answers when the test is over."""
+    chat = Chat()
+    if not slow:
+        chat.released.set()
+
+    class Handler(Quiet):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            chat.told.append({"path": self.path, **json.loads(body)})
+            chat.released.wait(60)
+            with contextlib.suppress(OSError):
+                self.answer(chat.status, b"ok", "text/plain")
+
+    with served(Handler) as url:
+        try:
+            yield url.removeprefix("http://"), chat
+        finally:
+            chat.released.set()

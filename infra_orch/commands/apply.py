@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from infra_orch.bundle.check import plan_command
 from infra_orch.commands.approving import Approvals
-from infra_orch.commands.ending import exit_code, finish_apply, finish_plan, nothing_to_do
+from infra_orch.commands.ending import exit_code, finish_apply, finish_plan, finished_document, nothing_to_do
+from infra_orch.commands.notifying import announce, failures_told, tell_complaints, told_of
 from infra_orch.commands.offering import Offer, beyond_offer, offered, preview_offer, take
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.parts import open_parts
+from infra_orch.commands.parts import Part, open_parts
 from infra_orch.commands.previewing import Shown, preview
 from infra_orch.commands.recovering import sessions_after_the_dead
 from infra_orch.commands.resuming import narrowed, resumed
 from infra_orch.commands.stacks import Asked, refuse_several
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, RefusedError
+from infra_orch.notify.send import Sending
 from infra_orch.project import Project
 from infra_orch.recovery.intent import Consented, intent_of, write_intent
+from infra_orch.report.message import Documents
 from infra_orch.report.progress import progress_for
 from infra_orch.report.terminal import plan_lines
 from infra_orch.run.apply import Consent
@@ -52,6 +56,37 @@ def _run(project: Project, stacks: Asked, options: RunOptions, console: Console,
     parts = offer.parts(project, options, console) if offer else open_parts(project, stacks, options, console)
     if not parts:
         return nothing_to_do(kind, console)
+    names = [part.name for part in parts]
+    with failures_told(project, names, kind, console, sandbox=options.sandbox):
+        done = _in_sessions(project, parts, stacks, options, console, kind, offer)
+    # The stacks are free again: nobody waits for what is sent now.
+    ended = announce(project, done.documents, done.event)
+    tell_complaints(console, *done.under_way, ended)
+    return done.code
+
+
+@dataclass(frozen=True)
+class _Done:
+    """How a run ended: its exit code, and what is to be told of it.
+
+    *event* is what happened where the *documents* do not say it. *under_way* are messages of before.
+    """
+
+    code: int
+    documents: Documents = field(default_factory=dict)
+    event: str = ""
+    under_way: tuple[Sending, ...] = ()
+
+
+def _in_sessions(
+    project: Project,
+    parts: list[Part],
+    stacks: Asked,
+    options: RunOptions,
+    console: Console,
+    kind: str,
+    offer: Offer | None,
+) -> _Done:
     with (
         progress_for(console) as progress,
         sessions_after_the_dead(project, parts, kind, console, progress, several=stacks.several) as runs,
@@ -63,24 +98,28 @@ def _run(project: Project, stacks: Asked, options: RunOptions, console: Console,
         approvals = Approvals(shown, console, beyond_offer(offer, shown) if offer and not restored else {})
         outcomes, stopped = shown.outcomes, shown.run.context.supervisor.stopping
         if stopped or _stands_in_the_way(outcomes, options) or not _anything_to_do(outcomes):
-            finish_plan(shown.ended(), console, several=stacks.several)
-            return exit_code(outcomes, shown.run)
+            documents = finish_plan(shown.ended(), console, several=stacks.several)
+            return _Done(exit_code(outcomes, shown.run), documents, "cancelled" if stopped else "")
         try:
             approvals.refuse_unapproved()
-        except RefusedError:
-            finish_plan(shown.ended(), console, several=stacks.several)
-            raise
+        except RefusedError as error:
+            documents = finish_plan(shown.ended(), console, several=stacks.several)
+            console.error(error)
+            return _Done(error.exit_code, documents, "waiting")
         if left and left.asked_before(shown.preview, shown.run):
             console.note(f"this is what run {left.run_id} showed and was told to do, so it is not asked again")
         elif not _agreed(stacks, options, console, kind, shown):
             finish_plan(shown.ended(), console, several=stacks.several)
             console.note(f"{kind} cancelled: nothing was changed.")
-            return ExitCode.INTERRUPTED if shown.run.context.supervisor.stopping else ExitCode.REFUSED
-        return _apply(shown, options, console, offer if restored else None, approvals)
+            # Who said no knows it.
+            return _Done(ExitCode.INTERRUPTED if shown.run.context.supervisor.stopping else ExitCode.REFUSED)
+        return _apply(project, shown, options, console, offer if restored else None, approvals)
 
 
-def _apply(shown: Shown, options: RunOptions, console: Console, offer: Offer | None, approvals: Approvals) -> int:
-    """Do what was shown, which was saved as *offer*, and record it. Returns the exit code."""
+def _apply(
+    project: Project, shown: Shown, options: RunOptions, console: Console, offer: Offer | None, approvals: Approvals
+) -> _Done:
+    """Do what was shown, which was saved as *offer*, and record it."""
     if offer:
         take(offer, shown, asked=not options.auto_approve)
     bundles = {name: bundle.id for name, bundle in offer.bundles.items()} if offer else {}
@@ -88,10 +127,13 @@ def _apply(shown: Shown, options: RunOptions, console: Console, offer: Offer | N
         context = one.run.context
         consent = Consented(options.commit, options.from_rendered, bundles.get(one.part.name))
         write_intent(intent_of(one.selection, shown.of(one), context, one.run.facts(), consent), context)
+    beginning = shown.ended() if told_of(project, "start") else []
+    started = announce(project, {one.stack: finished_document(one) for one in beginning}, "start")
     consent_to = _unseen(options, console, shown, offer, approvals)
     nodes = apply_preview(shown.selection, shown.contexts, shown.preview, consent_to)
-    finish_apply(shown.ended(nodes, bundles, approvals.used()), console, several=shown.several)
-    return exit_code({name: node.outcome for name, node in nodes.items()}, shown.run)
+    documents = finish_apply(shown.ended(nodes, bundles, approvals.used()), console, several=shown.several)
+    code = exit_code({name: node.outcome for name, node in nodes.items()}, shown.run)
+    return _Done(code, documents, under_way=(started,))
 
 
 def _refuse_unasked(stacks: Asked, options: RunOptions, console: Console, kind: str) -> None:

@@ -109,8 +109,7 @@ def _policies(request: Request) -> Policies:
     if request.command not in ("plan", "apply", "destroy"):
         return Policies()
     options, project = request.options, request.project
-    found = load_policies(project, options.policies, from_rendered=options.from_rendered)
-    return Policies(found, project.shown)
+    return load_policies(project, options.policies, from_rendered=options.from_rendered)
 
 
 def context_of(

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from infra_orch.commands.ending import exit_code
+from infra_orch.commands.ending import exit_code, run_status
+from infra_orch.commands.notifying import failures_told, notify
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.pacing import pace_of
 from infra_orch.commands.parts import Part, open_parts
@@ -19,10 +20,12 @@ from infra_orch.commands.stacks import Asked
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode
 from infra_orch.graph.graph import Graph
-from infra_orch.project import Project
+from infra_orch.project import Project, stack_and_unit
 from infra_orch.record.store import exists
+from infra_orch.report.document import document
 from infra_orch.report.drift import Looked, drift_document, drift_lines
 from infra_orch.report.progress import progress_for
+from infra_orch.run.outcome import Outcome
 from infra_orch.run.plan import Selection, forget, plan
 
 
@@ -31,8 +34,19 @@ def drift(project: Project, stacks: Asked, options: RunOptions, console: Console
 
     Returns 2 where something has drifted, as a plan with changes does.
     """
-    began = time.monotonic()
     parts = open_parts(project, stacks, options, console)
+    names = [part.name for part in parts]
+    with failures_told(project, names, "drift", console, sandbox=options.sandbox):
+        code, documents = _look(project, stacks, parts, console)
+    notify(project, documents, console)
+    return code
+
+
+def _look(
+    project: Project, stacks: Asked, parts: list[Part], console: Console
+) -> tuple[int, dict[str, Mapping[str, Any]]]:
+    """Look, and say what differs. Returns the exit code, and what is to be told of each stack."""
+    began = time.monotonic()
     with (
         progress_for(console) as progress,
         sessions_after_the_dead(project, parts, "drift", console, progress, several=stacks.several) as runs,
@@ -57,7 +71,8 @@ def drift(project: Project, stacks: Asked, options: RunOptions, console: Console
                 console.note(f"never applied, so not looked at: {', '.join(never)}")
             if code == ExitCode.CHANGES:
                 console.note(f"infra-orch plan {stacks.words} shows what an apply would make of it")
-        return code
+        told = runs if project.settings.notify else []
+        return code, {run.context.stack.folder.name: _to_tell(run, outcomes) for run in told}
 
 
 def _selection(part: Part, run: Session) -> Selection:
@@ -67,6 +82,16 @@ def _selection(part: Part, run: Session) -> Selection:
     return replace(
         whole, units=units, outside={**whole.outside, **whole.units}, tasks={}, graph=Graph.of(units, ()), kind="plan"
     )
+
+
+def _to_tell(run: Session, outcomes: Mapping[str, Outcome]) -> Mapping[str, Any]:
+    """What was found in one stack, as the document of a run."""
+    stack = run.context.stack.folder.name
+    named = {stack_and_unit(name): outcome for name, outcome in outcomes.items()}
+    own = {unit: outcome for (of, unit), outcome in named.items() if of in ("", stack)}
+    status = run_status(own, "drift", stopped=run.context.supervisor.stopping)
+    told = document(own, run.facts(), Graph.of(own, ()), status=status, left_over=[], gateway=None)
+    return dict(run.context.redactor.value(told))
 
 
 def _never_applied(part: Part, run: Session) -> list[str]:

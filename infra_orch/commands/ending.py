@@ -117,10 +117,11 @@ def finish_plan(ended: Sequence[Ended], console: Console, *, several: bool) -> d
     return _end(ended, console, several=several)
 
 
-def finish_apply(ended: Sequence[Ended], console: Console, *, several: bool) -> None:
+def finish_apply(ended: Sequence[Ended], console: Console, *, several: bool) -> dict[str, dict[str, Any]]:
     """End an apply or destroy: write and commit the records, whatever failed, then say how it went.
 
-    The id of the bundle goes into the run's record, so that it is not applied again.
+    The id of the bundle goes into the run's record, so that it is not applied again. Returns the documents by the
+    names of the stacks' folders.
     """
     run = ended[0].run
     notes: list[str] = []
@@ -137,7 +138,8 @@ def finish_apply(ended: Sequence[Ended], console: Console, *, several: bool) -> 
         console.result(apply_summary(outcomes, console.style, run.command, time.monotonic() - run.began))
         for note in notes:
             console.note(note)
-        _end(ended, console, several=several)
+        documents = _end(ended, console, several=several)
+    return documents
 
 
 def _did_something(outcome: Outcome) -> bool:
@@ -146,7 +148,7 @@ def _did_something(outcome: Outcome) -> bool:
 
 
 def _end(ended: Sequence[Ended], console: Console, *, several: bool) -> dict[str, dict[str, Any]]:
-    finished = {one.stack: _finished(one) for one in ended}
+    finished = {one.stack: finished_document(one) for one in ended}
     for one in ended:
         context, told = one.run.context, finished[one.stack]
         forget(one.selection, context)
@@ -164,8 +166,8 @@ def _end(ended: Sequence[Ended], console: Console, *, several: bool) -> dict[str
     return finished
 
 
-def _finished(one: Ended) -> dict[str, Any]:
-    """The document of a run."""
+def finished_document(one: Ended) -> dict[str, Any]:
+    """Return the document of a run of one stack, as of now, without secrets."""
     context, outcomes = one.run.context, one.outcomes
     status = run_status(outcomes, one.run.command, stopped=context.supervisor.stopping)
     used = context.gateway.used if context.gateway else None

@@ -1,4 +1,4 @@
-"""The policies of a project: the files in its folder `policies/`, evaluated."""
+"""The policies of a project: the files in its folder `policies/`, loaded."""
 
 from __future__ import annotations
 
@@ -10,29 +10,49 @@ from types import ModuleType
 
 from infra_orch.errors import Problem, RefusedError, SpecError, UsageError, Where
 from infra_orch.policies.declare import Policy
+from infra_orch.policies.judge import Policies
+from infra_orch.policies.rego import load_rego
+from infra_orch.policies.rego_text import RegoFile
 from infra_orch.project import Project, StackFolder
 from infra_orch.spec.caller import is_users
 from infra_orch.spec.load import evaluate
 
 FOLDER = "policies"
+_TESTS = "_test.rego"
+"""How files end that test policies in Rego, by the custom of OPA and Conftest."""
 
 
-def load_policies(project: Project, given: Path | None, *, from_rendered: bool) -> tuple[Policy, ...]:
+def load_policies(project: Project, given: Path | None, *, from_rendered: bool) -> Policies:
     """Return the policies of a project: those in `policies/`, or in the folder that is *given*; none where neither is.
 
-    A run *from_rendered* files evaluates no Python that a change may have brought: its policies come from a folder that
-    lies outside of the project. Raises RefusedError where they do not, UsageError where a folder that is given holds
-    none, SpecError for what is wrong with one.
+    A run *from_rendered* files asks nothing that a change may have brought: its policies come from a folder that lies
+    outside of the project. Raises RefusedError where they do not, UsageError where a folder that is given holds none,
+    SpecError for what is wrong with one, UnavailableError where what evaluates it is not there.
     """
     folder = (given or project.root / FOLDER).absolute()
     files = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
-    if given and not files:
-        raise UsageError(f'--policies "{given}" holds no policies', hint="they are the files *.py in that folder")
-    if from_rendered and files and folder.resolve().is_relative_to(project.root):
+    rego = sorted(path for path in folder.rglob("*.rego") if not path.name.endswith(_TESTS))
+    if given and not files and not rego:
+        raise UsageError(f'--policies "{given}" holds no policies', hint="they are the files *.py and *.rego in it")
+    if from_rendered and (files or rego) and folder.resolve().is_relative_to(project.root):
         raise RefusedError(
-            f"{project.shown(folder)}/ is Python that a change may have brought: from rendered files it is not asked",
+            f"{project.shown(folder)}/ may have come with a change: from rendered files it is not asked",
             hint="--policies DIR names those of a checkout that you trust, outside of this one",
         )
+    loaded = load_rego([_rego_file(file, project) for file in rego])
+    return Policies(_python(files, folder, project), loaded, project.shown)
+
+
+def _rego_file(file: Path, project: Project) -> RegoFile:
+    shown = project.shown(file)
+    try:
+        return RegoFile(shown, file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        words = error.strerror if isinstance(error, OSError) else error
+        raise SpecError([Problem(f"it cannot be read: {words}", Where(shown))]) from error
+
+
+def _python(files: list[Path], folder: Path, project: Project) -> tuple[Policy, ...]:
     found: dict[str, Policy] = {}
     with _modules_aside(project, folder):
         for file in files:

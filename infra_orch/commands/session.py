@@ -192,6 +192,8 @@ def sessions(
                 held[request.part.name] = stack.enter_context(_lock(request, supervisor))
         engine = find_engine(project.settings.engine)
         redactor = Redactor(project.settings.redact)
+        for rule in project.settings.notify:
+            redactor.add(os.environ.get(rule.variable))
         wallets = [
             wallet_for(request.part.opened, request.run_id, request.options, redactor, supervisor) for request in many
         ]

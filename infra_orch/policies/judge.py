@@ -9,44 +9,32 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra_orch.policies.declare import Policy, Severity
+from infra_orch.policies.declare import Policy
 from infra_orch.policies.plan import Change, Plan
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a policy says of a plan: of the resource at *address*, or of the whole unit ("").
-
-    *where* is the policy's file and line.
-    """
-
-    policy: str
-    severity: Severity
-    unit: str
-    address: str
-    message: str
-    where: str
-
-    def __str__(self) -> str:
-        of = f"{self.address}: " if self.address else ""
-        return f"policy {self.policy}: {of}{self.message}"
+from infra_orch.policies.rego import Rego
+from infra_orch.policies.verdict import Verdict
 
 
 @dataclass(frozen=True)
 class Policies:
-    """Policies that are asked, one after the other. *shown* turns the path of a file into what the user knows."""
+    """Policies that are asked, one after the other: Python functions, and then those in *rego*.
+
+    *shown* turns the path of a file into what the user knows.
+    """
 
     all: tuple[Policy, ...] = ()
+    rego: Rego | None = None
     shown: Callable[[str], str] = str
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def judge(self, plan: Plan) -> list[Verdict]:
         """Return what the policies find. One that cannot be asked says no."""
-        if not self.all or not plan.changes:
+        if not (self.all or self.rego) or not plan.changes:
             return []
         # What they print is for people, and what programs read of us is on stdout.
         with self._lock, contextlib.redirect_stdout(sys.stderr):
-            return [verdict for policy in self.all for verdict in self._of(policy, plan)]
+            found = [verdict for policy in self.all for verdict in self._of(policy, plan)]
+        return [*found, *(self.rego.judge(plan) if self.rego else ())]
 
     def _of(self, policy: Policy, plan: Plan) -> Iterator[Verdict]:
         file, line = policy.where

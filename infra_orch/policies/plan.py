@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from infra_orch.redact import MASK
@@ -52,7 +52,8 @@ class Plan:
     """What would happen to a unit.
 
     *stack* is the name of its stack's folder, *module* where its module lies (`modules/network`) or its address, *tags*
-    are those of the unit. *destroys*: the unit goes as a whole.
+    are those of the unit. *destroys*: the unit goes as a whole. *json* is what is handed on of the plan as Terraform
+    writes it, for policies in Rego; empty where there are none.
     """
 
     stack: str
@@ -61,6 +62,11 @@ class Plan:
     tags: frozenset[str]
     destroys: bool
     changes: tuple[Change, ...]
+    json: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+PLAN_KEYS = ("format_version", "terraform_version", "resource_changes", "output_changes", "planned_values")
+"""What is handed on of Terraform's JSON plan. The rest has values that it does not mark where they are sensitive."""
 
 
 def changes_of(raw: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
@@ -77,6 +83,47 @@ def changes_of(raw: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
             after=_masked(change.get("after"), change.get("after_sensitive")),
             unknown=unknown if isinstance(unknown, Mapping) else {},
         )
+
+
+def masked_plan(document: Mapping[str, Any], without: str) -> dict[str, Any]:
+    """Return Terraform's JSON plan, the PLAN_KEYS of it, with what is sensitive masked, and the resource at the address
+    *without* left out.
+    """
+    planned = document.get("planned_values") or {}
+    return {
+        "format_version": document.get("format_version"),
+        "terraform_version": document.get("terraform_version"),
+        "resource_changes": [
+            {**entry, "change": _masked_change(entry["change"])}
+            for entry in document.get("resource_changes") or ()
+            if entry["address"] != without
+        ],
+        "output_changes": {
+            name: _masked_change(change) for name, change in (document.get("output_changes") or {}).items()
+        },
+        "planned_values": {
+            "outputs": {
+                name: {**output, "value": _masked(output.get("value"), output.get("sensitive"))}
+                for name, output in (planned.get("outputs") or {}).items()
+            },
+            "root_module": _masked_module(planned.get("root_module") or {}, without),
+        },
+    }
+
+
+def _masked_change(change: Mapping[str, Any]) -> dict[str, Any]:
+    sides = {side: _masked(change.get(side), change.get(f"{side}_sensitive")) for side in ("before", "after")}
+    return {**change, **sides}
+
+
+def _masked_module(module: Mapping[str, Any], without: str) -> dict[str, Any]:
+    resources = [
+        {**resource, "values": _masked(resource.get("values"), resource.get("sensitive_values"))}
+        for resource in module.get("resources") or ()
+        if resource["address"] != without
+    ]
+    children = [_masked_module(child, without) for child in module.get("child_modules") or ()]
+    return {**module, "resources": resources, "child_modules": children}
 
 
 def _masked(value: Any, sensitive: Any) -> Any:

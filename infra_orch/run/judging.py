@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from infra_orch.policies.judge import Verdict
-from infra_orch.policies.plan import Plan, changes_of
+from infra_orch.policies.plan import Plan, changes_of, masked_plan
+from infra_orch.policies.verdict import Verdict
 from infra_orch.run.changes import PlanDocument
 from infra_orch.run.context import RunContext
 from infra_orch.run.outcome import Failure, Outcome, Status
 from infra_orch.run.prepare import UnitWork
+from infra_orch.run.values import UNKNOWN_RESOURCE
 
 
 def judged(outcome: Outcome, document: PlanDocument, work: UnitWork, context: RunContext) -> Outcome:
@@ -26,6 +27,7 @@ def judged(outcome: Outcome, document: PlanDocument, work: UnitWork, context: Ru
         tags=frozenset(unit.tags),
         destroys=work.destroy,
         changes=tuple(changes_of(document.raw_changes)),
+        json=masked_plan(document.document, UNKNOWN_RESOURCE) if context.policies.rego else {},
     )
     verdicts = context.policies.judge(plan)
     warned = tuple(_words(verdict, context) for verdict in verdicts if verdict.severity == "warn")

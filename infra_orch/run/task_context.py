@@ -6,12 +6,15 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from infra_orch.errors import UnavailableError, UserError
+from infra_orch.notify.rules import variable_of
+from infra_orch.notify.send import PATIENCE, Message, begin
 from infra_orch.process import Program, Supervisor
+from infra_orch.redact import Redactor
 from infra_orch.run.values import Output, contains_unknown, plain
 
 
@@ -48,6 +51,8 @@ class Context:
     log_file: Path
     supervisor: Supervisor
     task: str
+    redactor: Redactor = field(default_factory=Redactor)
+    sandbox: bool = False
     over: bool = False
 
     def run(self, argv: Sequence[str], *, cwd: str | Path | None = None, timeout: float | None = None) -> str:
@@ -85,6 +90,23 @@ class Context:
         if code:
             raise TaskProgramError(f"{argv[0]} ended with code {code}: {text.strip()[-500:]}".rstrip(": "))
         return text
+
+    def notify(self, title: str, text: str = "", *, to: str) -> bool:
+        """Send a message to the address that the variable *to* has. Returns whether it was sent; its log says why not.
+
+        Secrets are masked in it. In the sandbox it is written into the log instead. Raises ValueError where *to* is no
+        variable's name.
+        """
+        message = Message(variable_of(to), self.redactor.text(str(title)), self.redactor.text(str(text)))
+        if self.sandbox:
+            self.log.info("in the sandbox nobody is told: %s\n%s", message.title, message.text)
+            return False
+        self.redactor.add(self.environment.get(message.variable))
+        left = self.deadline - time.monotonic() if self.deadline is not None else PATIENCE
+        complaints = begin([message], self.environment).complaints(max(0.0, min(PATIENCE, left)))
+        for complaint in complaints:
+            self.log.warning("%s", complaint)
+        return not complaints
 
     def client(self, service: str, *, region: str | None = None) -> Any:
         """Return a boto3 client that talks to the account, or the sandbox, that this run talks to."""

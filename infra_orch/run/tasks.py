@@ -66,6 +66,8 @@ def run_task(
             log_file=log_file,
             supervisor=context.supervisor,
             task=task.name,
+            redactor=context.redactor,
+            sandbox=context.sandbox is not None,
         )
         outcome = _attempts(task, settled, context)
     with contextlib.suppress(OSError):

@@ -41,6 +41,13 @@ class TaskContext(Protocol):
     def client(self, service: str, *, region: str | None = None) -> Any:
         """Return a boto3 client that talks to the account, or the sandbox, that this run talks to."""
 
+    def notify(self, title: str, text: str = "", *, to: str) -> bool:
+        """Send a message to the address (of a chat, an e-mail, a webhook) that the variable *to* has.
+
+        Returns whether it was sent; where not, the task's log says why. Secrets are masked in it. In the sandbox
+        nobody is told. Raises ValueError where *to* is no variable's name.
+        """
+
 
 TaskFunction: TypeAlias = Callable[[TaskContext], object]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cloud_account import BUCKET, STACK, with_bucket
+from local_http import chatting
 from test_schemas import check
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def masked(text: str) -> str:
     return re.sub(r"run \S+ \(\S+\)", "run RUN (TIME)", text)
 
 
-def test_what_was_changed_by_hand_is_told_and_nothing_else(desk: Desk, cloud: Callable[[str], Any]) -> None:
+def test_what_was_changed_by_hand_is_told_and_nothing_else(
+    desk: Desk, cloud: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     fine = desk.run("drift", "cloud")
     assert (fine.code, fine.out) == (0, "as their states have them: a, b\nNo drift.\n"), fine.err
     ssm, before = cloud("ssm"), states(cloud)
@@ -97,7 +100,13 @@ def test_what_was_changed_by_hand_is_told_and_nothing_else(desk: Desk, cloud: Ca
     assert "never applied, so not looked at: c" in found.err
     assert "infra-orch plan cloud shows what an apply would make of it" in found.err
     assert states(cloud) == before, "nothing is written"
-    told = desk.run("drift", "--all", "--json")
+    with chatting() as (host, chat):
+        monkeypatch.setenv("CHAT", f"json://{host}/")
+        (desk.root / "infra-orch.toml").write_text('[[notify]]\nto = "env:CHAT"\non = ["drift"]\n')
+        told = desk.run("drift", "--all", "--json")
+    (message,) = chat.told
+    assert (message["title"], message["type"]) == ("drift cloud: has drifted", "warning")
+    assert message["message"].startswith("2 resources drifted in 1 unit\na: drifted\nrun ")
     document = json.loads(told.out)
     check("drift", document)
     assert (told.code, document["status"]) == (2, "drifted")

@@ -239,3 +239,41 @@ def test_a_policy_does_not_take_a_specs_module_for_its_own(judged: Desk) -> None
     assert judged.run("apply", "dev", "--auto-approve").code == 0
     shrink(judged, "a")
     assert judged.run("plan", "dev").code == 77
+
+
+REGO = """
+package main
+
+deny contains {"msg": "data stays", "address": change.address} if {
+    "data" in input.infra_orch.tags
+    some change in input.resource_changes
+    "delete" in change.change.actions
+}
+
+warn contains sprintf("the text is %s", [change.change.after.input.text]) if some change in input.resource_changes
+"""
+
+
+def test_a_policy_in_rego_denies_and_warns_as_one_in_python_does(judged: Desk) -> None:
+    pytest.importorskip("regopy", reason="regopy is not published for this machine")
+    shutil.rmtree(judged.root / "policies")
+    (judged.root / "policies/data").mkdir(parents=True)
+    (judged.root / "policies/data/stay.rego").write_text(REGO)
+    (judged.root / "policies/data/stay_test.rego").write_text("package main\n\ntest_deny if {\n")
+    applied = judged.run("apply", "dev", "--auto-approve")
+    assert applied.code == 0, applied.err
+    assert "warning: policy stay.rego:warn: the text is (sensitive)" in applied.out
+    shrink(judged, "a")
+    planned = judged.run("plan", "dev", "--json")
+    assert planned.code == 77, planned.err
+    error = json.loads(planned.out)["units"]["a"]["error"]
+    assert error["summary"] == "policy stay.rego:deny: module.a.terraform_data.it[0]: data stays"
+    assert error["hint"].startswith("policies/data/stay.rego:4 says so")
+    judged.run("render", "dev")
+    judged.commit()
+    assert judged.run("plan", "dev", "--from-rendered").code == 77
+    trusted = shutil.copytree(judged.root / "policies", judged.root.parent / "trusted")
+    (trusted / "data/stay.rego").write_text("package main\n\ndeny contains msg if {\n  msg :=\n}\n")
+    wrong = judged.run("plan", "dev", "--from-rendered", "--policies", str(trusted))
+    assert wrong.code == 65
+    assert f"{trusted}/data/stay.rego:4: it cannot be read as Rego: Invalid assignment operator" in wrong.err
