@@ -199,6 +199,25 @@ ChangedOnly = Annotated[
         envvar="INFRA_ORCH_CHANGED_ONLY",
     ),
 ]
+Host = Annotated[
+    str,
+    typer.Option(
+        "--host",
+        metavar="HOST",
+        help="github or gitlab (default: the one whose CI this is).",
+        envvar="INFRA_ORCH_HOST",
+        show_default=False,
+    ),
+]
+Group = Annotated[
+    str,
+    typer.Option(
+        "--group",
+        metavar="NAME",
+        help="Tells the comments of several groups of stacks apart.",
+        envvar="INFRA_ORCH_GROUP",
+    ),
+]
 NoGateway = Annotated[
     bool,
     typer.Option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,7 +48,7 @@ def plan(
     from infra_orch.commands.plan import plan as command
     from infra_orch.commands.stacks import asked_for
 
-    options = _options(
+    options = run_options(
         unit,
         tag,
         fail_fast=fail_fast,
@@ -92,7 +91,7 @@ def drift(
     from infra_orch.commands.drift import drift as command
     from infra_orch.commands.stacks import asked_for
 
-    options = _options(
+    options = run_options(
         unit,
         tag,
         fail_fast=fail_fast,
@@ -106,75 +105,6 @@ def drift(
     project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
     stacks = asked_for(project, stack or (), console, everything=all, from_rendered=from_rendered)
     return command(project, stacks, options, console)
-
-
-def preview(
-    stack: o.Stacks = None,
-    base: o.Base = None,
-    no_downstream: o.NoDownstream = False,
-    why: o.Why = False,
-    format: Annotated[  # noqa: A002  the option's name
-        str,
-        typer.Option(
-            "--format", metavar="FORMAT", help="markdown, json, html, junit or sarif.", envvar="INFRA_ORCH_FORMAT"
-        ),
-    ] = "markdown",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FILE", help="Write it there.", envvar="INFRA_ORCH_OUT", show_default=False),
-    ] = None,
-    group: Annotated[
-        str,
-        typer.Option(
-            "--group", metavar="NAME", help="Tells the comments of one change apart.", envvar="INFRA_ORCH_GROUP"
-        ),
-    ] = "default",
-    report_url: Annotated[
-        str,
-        typer.Option(
-            "--report-url",
-            metavar="URL",
-            help="Where the full report is.",
-            envvar="INFRA_ORCH_REPORT_URL",
-            show_default=False,
-        ),
-    ] = "",
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", help="Characters that it may have.", envvar="INFRA_ORCH_LIMIT")
-    ] = 65536,
-    sandbox: o.Sandbox = False,
-    prune: o.Prune = False,
-    policies: o.Policies = None,
-    parallelism: o.Parallelism = None,
-    fail_fast: o.FailFast = False,
-    max_failures: o.MaxFailures = None,
-    engine: o.Engine = None,
-    no_gateway: o.NoGateway = False,
-    detailed_exitcode: o.DetailedExitcode = False,
-) -> int:
-    """Plan what a change affects, and make a comment of it for its pull request."""
-    from infra_orch.commands.affecting import change_asked_for
-    from infra_orch.commands.preview import preview as command
-    from infra_orch.commands.preview import wish
-    from infra_orch.commands.stacks import asked_for
-
-    told = wish(format, out, group, report_url, limit, base=base)
-    options = _options(
-        None,
-        None,
-        fail_fast=fail_fast,
-        max_failures=max_failures,
-        change=change_asked_for(base, wanted=True, downstream=not no_downstream, why=why),
-        with_upstream=False,
-        with_downstream=False,
-        sandbox=sandbox,
-        prune=prune,
-        detailed_exitcode=detailed_exitcode,
-        policies=policies,
-    )
-    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console()
-    stacks = asked_for(project, stack or (), console, everything=False, affected=True)
-    return command(project, stacks, options, told, console)
 
 
 def apply(
@@ -221,7 +151,7 @@ def apply(
     from infra_orch.commands.stacks import asked_for
 
     project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
-    options = _options(
+    options = run_options(
         unit,
         tag,
         fail_fast=fail_fast,
@@ -273,7 +203,7 @@ def destroy(
     from infra_orch.commands.stacks import asked_for
 
     project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
-    options = _options(
+    options = run_options(
         unit,
         tag,
         fail_fast=fail_fast,
@@ -294,7 +224,7 @@ def destroy(
     return command(project, stacks, options, console)
 
 
-def _options(
+def run_options(
     unit: list[str] | None,
     tag: list[str] | None,
     *,
@@ -304,6 +234,7 @@ def _options(
     max_failures: int | None,
     **rest: Any,
 ) -> RunOptions:
+    """Return what the flags of a run say."""
     from infra_orch.commands.options import RunOptions
     from infra_orch.commands.wanted import Wanted
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from infra_orch.commands.ending import exit_code, finish_plan
 from infra_orch.commands.options import RunOptions
@@ -14,17 +14,22 @@ from infra_orch.commands.parts import open_parts
 from infra_orch.commands.previewing import preview as plan_and_show
 from infra_orch.commands.recovering import sessions_after_the_dead
 from infra_orch.commands.stacks import Asked
+from infra_orch.commands.told import Told
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 from infra_orch.files import write_atomically
 from infra_orch.git.repository import find_repository
 from infra_orch.project import Project
-from infra_orch.report.comment import LIMIT, About, comment
+from infra_orch.report.annotations import annotations_of, terraform_report
+from infra_orch.report.comment import LIMIT, About, comment, nodes_of, verdict
 from infra_orch.report.document import as_one, documents, text
 from infra_orch.report.html.page import page
 from infra_orch.report.junit import junit
 from infra_orch.report.progress import progress_for
 from infra_orch.report.sarif import sarif
+
+if TYPE_CHECKING:
+    from infra_orch.commands.posting import Poster
 
 Format: TypeAlias = Literal["markdown", "json", "html", "junit", "sarif"]
 FORMATS: tuple[Format, ...] = ("markdown", "json", "html", "junit", "sarif")
@@ -43,10 +48,11 @@ class Wish:
     out: Path | None = None
     group: str = "default"
     report: str = ""
-    limit: int = LIMIT
+    limit: int | None = None
+    terraform_report: Path | None = None
 
 
-def wish(form: str, out: Path | None, group: str, report: str, limit: int, *, base: str | None) -> Wish:
+def wish(form: str, out: Path | None, group: str, report: str, limit: int | None, *, base: str | None) -> Wish:
     """Return what the flags say. Raises UsageError for what none of them can be, and where there is no *base*."""
     if not base:
         raise UsageError("a preview compares with a commit, which is missing", hint="--base origin/main")
@@ -57,31 +63,68 @@ def wish(form: str, out: Path | None, group: str, report: str, limit: int, *, ba
         raise UsageError(f'--group "{group}" is no name', hint="letters, digits, _, . and -, 64 at most")
     if report and (len(report) > _LONGEST_URL or not report.startswith(("https://", "http://"))):
         raise UsageError(f'--report-url "{report}" is no address', hint="https://…")
-    if limit < _LEAST:
+    if limit is not None and limit < _LEAST:
         raise UsageError(
             f"--limit {limit} is too short for any comment", hint=f"{_LEAST} at least; GitHub takes {LIMIT}"
         )
     return Wish(known, out, group, report, limit)
 
 
-def preview(project: Project, stacks: Asked, options: RunOptions, told: Wish, console: Console) -> int:
+def preview(
+    project: Project, stacks: Asked, options: RunOptions, told: Wish, console: Console, poster: Poster | None = None
+) -> int:
     """Plan what a change affects in *stacks*, and print or write it as *told*; how it goes is said on stderr.
+
+    With a *poster* it is posted, too.
 
     Returns the exit code of a plan. Raises UserError where the file cannot be written.
     """
     quiet = replace(console, json=False, out=console.err)
     found, code = _planned(project, stacks, options, quiet)
     assert options.change
+    if poster:
+        _post(project, found, code, About(options.change.base, "", told.group), told.limit, poster)
     made = _text(project, found, code, options.change.base, told)
     if told.out is None:
         console.document(made.rstrip("\n"))
     else:
-        try:
-            write_atomically(told.out, made)
-        except OSError as error:
-            raise UserError(f"{told.out} cannot be written: {error.strerror}") from error
-        console.note(f"wrote {told.out}")
+        _write(told.out, made, console)
+    if told.terraform_report:
+        _write(told.terraform_report, terraform_report(found) + "\n", console)
     return code
+
+
+def _write(path: Path, text: str, console: Console) -> None:
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    console.note(f"wrote {path}")
+
+
+def _post(project: Project, found: Runs, code: int, about: About, limit: int | None, poster: Poster) -> None:
+    nodes = nodes_of(found)
+    planned = [node for node in nodes.values() if node.has_changes and not node.is_task]
+
+    def in_characters(limit_of_host: int, commit: str, url: str) -> str:
+        return comment(found, replace(about, head=commit, report=url), min(limit_of_host, limit or limit_of_host))
+
+    told = Told(
+        verdict=verdict(nodes),
+        code=code,
+        text=in_characters,
+        annotations=annotations_of(found, _prefix(project)),
+        destroys=any(change.destroys for node in planned for change in node.resources),
+        changes=bool(planned),
+    )
+    poster.end(told)
+
+
+def _prefix(project: Project) -> str:
+    """The path of the project in its repository: empty, or with a slash at its end."""
+    repository = find_repository(project.root)
+    place = repository.relative(project.root) if repository else "."
+    return "" if place == "." else f"{place}/"
 
 
 def _text(project: Project, found: Runs, code: int, base: str, told: Wish) -> str:
@@ -96,10 +139,9 @@ def _text(project: Project, found: Runs, code: int, base: str, told: Wish) -> st
     if told.format == "junit":
         return junit(found)
     if told.format == "sarif":
-        place = repository.relative(project.root) if repository else "."
-        return sarif(found, "" if place == "." else f"{place}/")
+        return sarif(found, _prefix(project))
     head = (repository.head() if repository else None) or ""
-    return comment(found, About(base, head, told.group, told.report), told.limit)
+    return comment(found, About(base, head, told.group, told.report), told.limit or LIMIT)
 
 
 def _planned(project: Project, stacks: Asked, options: RunOptions, console: Console) -> tuple[Runs, int]:

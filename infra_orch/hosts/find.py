@@ -31,7 +31,7 @@ class Place:
     """A repository at a host, and what of it a run is about.
 
     *number* is the pull request, *commit* the one that the CI says is looked at: the pull request's head, where CI has
-    checked out a merge of it. None: nobody says. *in_ci*: it is a job of this host's own CI.
+    checked out a merge of it. None: nobody says. *url* is the address of the job. *in_ci*: it is one of this host's CI.
     """
 
     kind: str
@@ -41,6 +41,7 @@ class Place:
     number: int | None
     commit: str | None
     pipeline: int | None
+    url: str
     in_ci: bool
     token: str = field(repr=False)
 
@@ -100,6 +101,7 @@ def _github(number: int | None, remote: str, environment: Mapping[str, str], ins
         number=number or here,
         commit=commit if number in (None, here) else None,
         pipeline=None,
+        url=_job(environment) if inside else "",
         in_ci=inside,
         token=(environment.get("GITHUB_TOKEN") or environment.get("GH_TOKEN") or "").strip(),
     )
@@ -131,6 +133,12 @@ def _of_event(event: Mapping[str, Any], environment: Mapping[str, str]) -> tuple
     return None, _commit(group.get("head_sha")) or _commit(environment.get("GITHUB_SHA"))
 
 
+def _job(environment: Mapping[str, str]) -> str:
+    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+    server, repository, run = (environment.get(name, "") for name in names)
+    return f"{server}/{repository}/actions/runs/{run}" if server and run else ""
+
+
 def _gitlab(number: int | None, remote: str, environment: Mapping[str, str], inside: bool) -> Place:  # noqa: FBT001
     server, path = _remote(remote)
     project = environment.get("CI_PROJECT_ID") or environment.get("CI_PROJECT_PATH") or ""
@@ -152,6 +160,7 @@ def _gitlab(number: int | None, remote: str, environment: Mapping[str, str], ins
         number=number or here,
         commit=_commit(commit) if known else None,
         pipeline=_number(environment.get("CI_PIPELINE_ID")) if known else None,
+        url=environment.get("CI_JOB_URL", "") if inside else "",
         in_ci=inside,
         token=(environment.get("GITLAB_TOKEN") or "").strip(),
     )
