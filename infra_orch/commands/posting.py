@@ -16,7 +16,7 @@ from infra_orch.git.repository import Repository, find_repository
 from infra_orch.hosts.actions import add_to_summary, set_outputs
 from infra_orch.hosts.comments import find_comment, put_comment
 from infra_orch.hosts.find import Place, find_place
-from infra_orch.hosts.host import Check, Host, PullRequest, State, Status
+from infra_orch.hosts.host import Check, Comment, Host, PullRequest, State, Status
 from infra_orch.project import Project
 from infra_orch.redact import Redactor
 from infra_orch.report.mark import ROOM, broken, commit_of, mark_of, moved, of_commit, outdated
@@ -77,7 +77,7 @@ class Poster:
                 self._base = host.branch(self._pull.base)
             self._status(host, "pending", "the preview is under way")
             found = find_comment(host, self._pull.number, self._mark) if self._pull else None
-            if self._pull and found:
+            if self._pull and found and not self._is_newer(found, self._pull):
                 why = f"a preview of {code(self.commit[:12])} is under way."
                 body = outdated(found.body, why, host.limit)
                 host.change_comment(self._pull.number, found.id, body)
@@ -133,11 +133,15 @@ class Poster:
         why = self._moved(host, now)
         if why:
             found = find_comment(host, now.number, self._mark)
-            if found and commit_of(found.body) == now.head:
+            if found and self._is_newer(found, now):
                 self.console.note("the comment is of a newer commit already, and stays as it is")
                 return
             body = outdated(body, why, host.limit)
         put_comment(host, now.number, self._mark, body)
+
+    def _is_newer(self, found: Comment, now: PullRequest) -> bool:
+        """Whether a comment is of the pull request as it is, while this preview is not."""
+        return commit_of(found.body) == now.head != self.commit
 
     def _moved(self, host: Host, now: PullRequest) -> str:
         """Why what was previewed is not what there is by now, if it is not."""

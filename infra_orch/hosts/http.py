@@ -213,7 +213,7 @@ class Http:
         return None
 
     def _backoff(self, number: int, method: str) -> float:
-        retry = Retry(total=_TRIES, backoff_factor=_BACKOFF, backoff_jitter=_BACKOFF, redirect=False)
+        retry = Retry(total=2 * _TRIES, backoff_factor=_BACKOFF, backoff_jitter=_BACKOFF, redirect=False)
         for _ in range(number + 1):  # the first is without any wait, for a connection that was idle too long
             retry = retry.increment(method, self.base, error=OSError())
         return retry.get_backoff_time()
