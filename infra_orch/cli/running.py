@@ -11,6 +11,7 @@ from infra_orch.cli.here import project_here
 from infra_orch.console import Console
 
 if TYPE_CHECKING:
+    from infra_orch.commands.drift_issue import DriftIssue
     from infra_orch.commands.options import RunOptions
     from infra_orch.project import Project
 
@@ -86,6 +87,22 @@ def drift(
     max_failures: o.MaxFailures = None,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
+    post: Annotated[
+        bool,
+        typer.Option("--post", help="Keep an issue of it at GitHub or GitLab.", envvar="INFRA_ORCH_POST"),
+    ] = False,
+    group: o.Group = "default",
+    host: o.Host = "",
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="LABEL",
+            help="A label of a new issue (repeatable).",
+            envvar="INFRA_ORCH_LABEL",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Say what is not as the last apply left it."""
     from infra_orch.commands.drift import drift as command
@@ -104,7 +121,15 @@ def drift(
     )
     project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
     stacks = asked_for(project, stack or (), console, everything=all, from_rendered=from_rendered)
-    return command(project, stacks, options, console)
+    return command(project, stacks, options, console, _issue(project, console, group, host, label) if post else None)
+
+
+def _issue(project: Project, console: Console, group: str, host: str, labels: list[str] | None) -> DriftIssue:
+    from infra_orch.commands.drift_issue import drift_issue
+    from infra_orch.commands.preview import check_group
+
+    check_group(group)
+    return drift_issue(project, console, group, host, labels or [])
 
 
 def apply(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra_orch.commands.ending import exit_code
 from infra_orch.commands.options import RunOptions
@@ -25,9 +25,16 @@ from infra_orch.report.drift import Looked, drift_document, drift_lines
 from infra_orch.report.progress import progress_for
 from infra_orch.run.plan import Selection, forget, plan
 
+if TYPE_CHECKING:
+    from infra_orch.commands.drift_issue import DriftIssue
 
-def drift(project: Project, stacks: Asked, options: RunOptions, console: Console) -> int:
+
+def drift(
+    project: Project, stacks: Asked, options: RunOptions, console: Console, issue: DriftIssue | None = None
+) -> int:
     """Compare what exists of stacks with their states, side by side, and say what differs. Nothing is changed.
+
+    Where there is an *issue* of it, that is brought up to date.
 
     Returns 2 where something has drifted, as a plan with changes does.
     """
@@ -57,6 +64,8 @@ def drift(project: Project, stacks: Asked, options: RunOptions, console: Console
                 console.note(f"never applied, so not looked at: {', '.join(never)}")
             if code == ExitCode.CHANGES:
                 console.note(f"infra-orch plan {stacks.words} shows what an apply would make of it")
+        if issue and not runs[0].context.supervisor.stopping:
+            issue.post(looked, runs[0].context.redactor)
         return code
 
 

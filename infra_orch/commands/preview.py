@@ -59,8 +59,7 @@ def wish(form: str, out: Path | None, group: str, report: str, limit: int | None
     known = next((one for one in FORMATS if one == form), None)
     if known is None:
         raise UsageError(f'--format "{form}" is none', hint=f"one of {', '.join(FORMATS)}")
-    if not _GROUP.fullmatch(group):
-        raise UsageError(f'--group "{group}" is no name', hint="letters, digits, _, . and -, 64 at most")
+    check_group(group)
     if report and (len(report) > _LONGEST_URL or not report.startswith(("https://", "http://"))):
         raise UsageError(f'--report-url "{report}" is no address', hint="https://…")
     if limit is not None and limit < _LEAST:
@@ -68,6 +67,13 @@ def wish(form: str, out: Path | None, group: str, report: str, limit: int | None
             f"--limit {limit} is too short for any comment", hint=f"{_LEAST} at least; GitHub takes {LIMIT}"
         )
     return Wish(known, out, group, report, limit)
+
+
+def check_group(group: str) -> None:
+    """Raise UsageError for what no group of stacks can be called."""
+    if not _GROUP.fullmatch(group) or "--" in group:
+        # Within a comment of HTML, "--" would be its end to some readers.
+        raise UsageError(f'--group "{group}" is no name', hint="letters, digits, _, . and single -, 64 at most")
 
 
 def preview(
