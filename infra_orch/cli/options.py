@@ -209,6 +209,17 @@ Host = Annotated[
         show_default=False,
     ),
 ]
+PullRequest = Annotated[
+    int | None,
+    typer.Option(
+        "--pull-request",
+        metavar="N",
+        min=1,
+        help="The pull or merge request that it is of (default: the CI's).",
+        envvar="INFRA_ORCH_PULL_REQUEST",
+        show_default=False,
+    ),
+]
 Group = Annotated[
     str,
     typer.Option(

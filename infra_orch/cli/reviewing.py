@@ -42,17 +42,7 @@ def preview(
             "--post", help="Post it to GitHub or GitLab: a comment, a commit status.", envvar="INFRA_ORCH_POST"
         ),
     ] = False,
-    pull_request: Annotated[
-        int | None,
-        typer.Option(
-            "--pull-request",
-            metavar="N",
-            min=1,
-            help="The pull or merge request that it is of (default: the CI's).",
-            envvar="INFRA_ORCH_PULL_REQUEST",
-            show_default=False,
-        ),
-    ] = None,
+    pull_request: o.PullRequest = None,
     host: o.Host = "",
     terraform_report: Annotated[
         Path | None,

@@ -11,6 +11,7 @@ from infra_orch.cli.here import project_here
 from infra_orch.console import Console
 
 if TYPE_CHECKING:
+    from infra_orch.commands.applied import AppliedPost
     from infra_orch.commands.drift_issue import DriftIssue
     from infra_orch.commands.options import RunOptions
     from infra_orch.project import Project
@@ -169,6 +170,13 @@ def apply(
     why: o.Why = False,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
+    post: Annotated[
+        bool,
+        typer.Option("--post", help="Post what was applied to the commit's pull request.", envvar="INFRA_ORCH_POST"),
+    ] = False,
+    group: o.Group = "default",
+    pull_request: o.PullRequest = None,
+    host: o.Host = "",
 ) -> int:
     """Plan, show, ask, apply exactly that, record it in git."""
     from infra_orch.commands.affecting import change_asked_for
@@ -199,8 +207,17 @@ def apply(
         policies=policies,
     )
     console = Console(json=json)
+    posted = _applied(project, console, group, host, pull_request) if post else None
     stacks = asked_for(project, stack or (), console, everything=all, affected=affected, from_rendered=from_rendered)
-    return command(project, stacks, options, console)
+    return command(project, stacks, options, console, posted)
+
+
+def _applied(project: Project, console: Console, group: str, host: str, number: int | None) -> AppliedPost:
+    from infra_orch.commands.applied import applied_post
+    from infra_orch.commands.preview import check_group
+
+    check_group(group)
+    return applied_post(project, console, group, host, number)
 
 
 def destroy(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from infra_orch.bundle.check import plan_command
 from infra_orch.commands.bundling import Offer, offer_of, preview_offer, take
@@ -25,16 +26,21 @@ from infra_orch.run.apply import apply as apply_preview
 from infra_orch.run.outcome import Outcome, Status
 from infra_orch.run.unit import Planned
 
+if TYPE_CHECKING:
+    from infra_orch.commands.applied import AppliedPost
+
 _NAMED = 5
 """So many stacks a question names."""
 
 
-def apply(project: Project, stacks: Asked, options: RunOptions, console: Console) -> int:
-    """Plan stacks, or take the plan that --plan names, show it, ask, apply exactly that, and record it.
+def apply(
+    project: Project, stacks: Asked, options: RunOptions, console: Console, post: AppliedPost | None = None
+) -> int:
+    """Plan stacks, or take the plan that --plan names, show it, ask, apply exactly that, record it, and *post* it.
 
     Returns the exit code.
     """
-    return _run(project, stacks, options, console, "apply")
+    return _run(project, stacks, options, console, "apply", post)
 
 
 def destroy(project: Project, stacks: Asked, options: RunOptions, console: Console) -> int:
@@ -42,7 +48,14 @@ def destroy(project: Project, stacks: Asked, options: RunOptions, console: Conso
     return _run(project, stacks, options, console, "destroy")
 
 
-def _run(project: Project, stacks: Asked, options: RunOptions, console: Console, kind: str) -> int:
+def _run(
+    project: Project,
+    stacks: Asked,
+    options: RunOptions,
+    console: Console,
+    kind: str,
+    post: AppliedPost | None = None,
+) -> int:
     if stacks.several:
         refuse_several(options)
     offer = offer_of(project, stacks.only, options, console) if options.plan else None
@@ -72,11 +85,22 @@ def _run(project: Project, stacks: Asked, options: RunOptions, console: Console,
             finish_plan(shown.ended(), console, several=stacks.several)
             console.note(f"{kind} cancelled: nothing was changed.")
             return ExitCode.INTERRUPTED if shown.run.context.supervisor.stopping else ExitCode.REFUSED
-        return _apply(shown, options, console, offer)
+        if post is None:
+            return _apply(shown, options, console, offer)[0]
+        post.begin()
+        try:
+            code, found = _apply(shown, options, console, offer)
+        except BaseException:
+            post.broke()
+            raise
+        post.end(found, code)
+        return code
 
 
-def _apply(shown: Shown, options: RunOptions, console: Console, offer: Offer | None) -> int:
-    """Do what was shown, and record it. Returns the exit code."""
+def _apply(
+    shown: Shown, options: RunOptions, console: Console, offer: Offer | None
+) -> tuple[int, Mapping[str, Mapping[str, Any]]]:
+    """Do what was shown, and record it. Returns the exit code, and the documents of the runs."""
     if offer:
         take(offer, shown.selection, shown.run, asked=not options.auto_approve)
     bundle = offer.bundle.id if offer else None
@@ -85,8 +109,8 @@ def _apply(shown: Shown, options: RunOptions, console: Console, offer: Offer | N
         context = one.run.context
         write_intent(intent_of(one.selection, shown.of(one), context, one.run.facts(), consent), context)
     nodes = apply_preview(shown.selection, shown.contexts, shown.preview, _unseen(options, console, shown, offer))
-    finish_apply(shown.ended(nodes, bundle), console, several=shown.several)
-    return exit_code({name: node.outcome for name, node in nodes.items()}, shown.run)
+    found = finish_apply(shown.ended(nodes, bundle), console, several=shown.several)
+    return exit_code({name: node.outcome for name, node in nodes.items()}, shown.run), found
 
 
 def _refuse_unasked(stacks: Asked, options: RunOptions, console: Console, kind: str) -> None:

@@ -115,10 +115,11 @@ def finish_plan(ended: Sequence[Ended], console: Console, *, several: bool) -> d
     return _end(ended, console, several=several)
 
 
-def finish_apply(ended: Sequence[Ended], console: Console, *, several: bool) -> None:
+def finish_apply(ended: Sequence[Ended], console: Console, *, several: bool) -> dict[str, dict[str, Any]]:
     """End an apply or destroy: write and commit the records, whatever failed, then say how it went.
 
-    The id of the bundle goes into the run's record, so that it is not applied again.
+    The id of the bundle goes into the run's record, so that it is not applied again. Returns the documents by the names
+    of the stacks' folders.
     """
     run = ended[0].run
     notes: list[str] = []
@@ -135,7 +136,8 @@ def finish_apply(ended: Sequence[Ended], console: Console, *, several: bool) -> 
         console.result(apply_summary(outcomes, console.style, run.command, time.monotonic() - run.began))
         for note in notes:
             console.note(note)
-        _end(ended, console, several=several)
+        finished = _end(ended, console, several=several)
+    return finished
 
 
 def _did_something(outcome: Outcome) -> bool:

@@ -110,7 +110,7 @@ def _write(path: Path, text: str, console: Console) -> None:
 
 def _post(project: Project, found: Runs, code: int, about: About, limit: int | None, poster: Poster) -> None:
     nodes = nodes_of(found)
-    planned = [node for node in nodes.values() if node.has_changes and not node.is_task]
+    planned = [node for node in nodes.values() if node.status.to_do and not node.is_task]
 
     def in_characters(limit_of_host: int, commit: str, url: str) -> str:
         return comment(found, replace(about, head=commit, report=url), min(limit_of_host, limit or limit_of_host))

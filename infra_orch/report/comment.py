@@ -44,7 +44,8 @@ Nodes: TypeAlias = Mapping[str, Outcome]
 
 @dataclass(frozen=True)
 class About:
-    """What a comment is about: the commit *head*, compared with *base*, as the reader knows them.
+    """What a comment is about: the commit *head*, compared with *base*, as the reader knows them; that of an apply is
+    compared with nothing. *kind* is `preview` or `apply`.
 
     *group* tells the comments of one pull request apart. *report* is the address of the full report, if there is one.
     """
@@ -53,6 +54,7 @@ class About:
     head: str
     group: str = "default"
     report: str = ""
+    kind: str = "preview"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def comment(stacks: Mapping[str, Mapping[str, Any]], about: About, limit: int = 
     *stacks* are the documents of the runs (schema run-document-1), by the names of the stacks' folders.
     """
     nodes = nodes_of(stacks)
-    head, foot = f"### {verdict(nodes)}", _foot(stacks, about)
+    said = applied_verdict(nodes) if about.kind == "apply" else verdict(nodes)
+    head, foot = f"### {said}", _foot(stacks, about)
     parts = [*_parts(nodes), *_left_over(stacks)]
     texts, unseen = _fitted(parts, limit - length(head) - length(foot) - length(_apology(Counter(_UNSEEN))) - 10)
     return "\n\n".join(filter(None, [head, *texts, _apology(unseen), foot])) + "\n"
@@ -94,6 +97,19 @@ def verdict(nodes: Nodes) -> str:
     stacks = {name.rpartition("/")[0] for name in changed}
     where = f" · {so_many(changed, 'unit')} in {so_many(stacks, 'stack')}" if changed else ""
     return f"infra-orch: {', '.join(said) or 'no changes'}{where}"
+
+
+def applied_verdict(nodes: Nodes) -> str:
+    """Return in one line what a run did: `infra-orch: applied 2 created · 1 unit in 1 stack`."""
+    statuses = Counter(node.status for node in nodes.values())
+    amiss = [f"{statuses[status]} {status}" for status in _AMISS if statuses[status]]
+    changed = [name for name, node in nodes.items() if _changes(node)]
+    counts = _counts(nodes[name] for name in changed)
+    done = [counts] if counts else ["outputs"] if changed else []
+    where = f" · {so_many(changed, 'unit')} in {so_many({name.rpartition('/')[0] for name in changed}, 'stack')}"
+    if amiss:
+        return f"infra-orch: apply failed: {', '.join([*amiss, *done])}{where if changed else ''}"
+    return f"infra-orch: applied {', '.join(done)}{where}" if changed else "infra-orch: nothing to apply"
 
 
 def _parts(nodes: Nodes) -> Iterator[_Part]:
@@ -265,14 +281,15 @@ def _foot(stacks: Mapping[str, Mapping[str, Any]], about: About) -> str:
     runs = [str(run.get("run_id") or run.get("run")) for run in stacks.values()]
     of = [f"run {code(runs[0])}{f' and {len(runs) - 1} more' if len(runs) > 1 else ''}"] if runs else []
     dirty = " with changes that are not committed" if any(run.get("dirty") for run in stacks.values()) else ""
-    said = [*of, f"commit {code(about.head[:12])}{dirty} compared with {code(about.base)}"]
+    compared = f" compared with {code(about.base)}" if about.base else ""
+    said = [*of, f"commit {code(about.head[:12])}{dirty}{compared}"]
     said += [f"[full report](<{_BREAKS.sub('', about.report)}>)"] if about.report else []
-    return "\n\n".join([" · ".join(said), mark_of("preview", about.group)])
+    return "\n\n".join([" · ".join(said), mark_of(about.kind, about.group)])
 
 
 def _changes(node: Outcome) -> bool:
-    """Whether a unit is planned, and would change something."""
-    return node.status is Status.PLANNED and not node.is_task
+    """Whether a unit is planned, and would change something; or is applied."""
+    return node.status in (Status.PLANNED, Status.APPLIED) and not node.is_task
 
 
 def _weight(node: Outcome) -> int:
@@ -282,5 +299,7 @@ def _weight(node: Outcome) -> int:
 
 
 def _counts(nodes: Iterable[Outcome]) -> str:
-    words = counted(sum((node.counts for node in nodes), Counts()), done=False)
+    found = list(nodes)
+    done = any(node.status is Status.APPLIED for node in found)
+    words = counted(sum((node.counts for node in found), Counts()), done=done)
     return ", ".join(words[action] for action in _WORST_FIRST if action in words)

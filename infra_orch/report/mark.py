@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from infra_orch.report.markdown import code, fence, length, one_line
+from infra_orch.report.markdown import at_most, code, fence, length, one_line
 
 ROOM = 1000
 """Characters that a comment is to leave free, for the line that says that it is out of date."""
 _PREVIEW = re.compile(r"<!-- infra-orch preview: [A-Za-z0-9_.-]{1,64} -->")
 _HEAD = re.compile(r"<!-- infra-orch commit: ([0-9a-f]{40,64}) -->")
+_MOST_LINES = 50
 _OUTDATED = "**Out of date**: "
 
 
@@ -30,7 +31,9 @@ def preview_mark(body: str) -> str:
 
 
 def of_commit(body: str, commit: str) -> str:
-    """Return a comment that says, to programs, which commit it is of. *body* ends with its mark."""
+    """Return a comment that says, to programs, which commit it is of, if that is known. *body* ends with its mark."""
+    if not commit:
+        return body.rstrip()
     text, _, mark = body.rstrip().rpartition("\n")
     return f"{text}\n<!-- infra-orch commit: {commit} -->\n{mark}"
 
@@ -68,5 +71,5 @@ def moved(what: str, commit: str) -> str:
 
 def broken(lines: Iterable[str], commit: str, mark: str) -> str:
     """Return the comment of a preview that could not be made, which says why in *lines*."""
-    said = fence(map(one_line, lines))
+    said = fence(at_most([*map(one_line, lines)], _MOST_LINES))
     return f"### infra-orch: the preview could not be made\n\n{said}\n\ncommit {code(commit[:12])}\n\n{mark}"
