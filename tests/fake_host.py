@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -113,7 +114,7 @@ def answer_of(host: FakeHost, asked: Asked) -> tuple[Said, str]:
 
 
 @contextlib.contextmanager
-def serving(host: FakeHost) -> Iterator[str]:
+def serving(host: FakeHost, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     class Handler(Quiet):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
@@ -145,6 +146,6 @@ def serving(host: FakeHost) -> Iterator[str]:
 
     for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
         setattr(Handler, f"do_{method}", Handler.handle_any)
-    with served(Handler) as url:
+    with served(Handler, tls) as url:
         host.url = url
         yield url

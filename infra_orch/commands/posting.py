@@ -49,23 +49,19 @@ class Poster:
 
     def __enter__(self) -> Self:
         local = self.channel.head()
-        self.commit = self.channel.place.commit or local
+        place = self.channel.place
+        self.commit = place.commit or local
+        # What does not answer the first question is not asked more: nobody waits for it before anything is planned.
         with self.channel.tries():
-            host = self.channel.place.host(_AT_FIRST)
-            if self.channel.place.number is not None:
-                self._pull = host.pull_request(self.channel.place.number)
-                self.commit = self.channel.place.commit or self._looked_at(self._pull.head, local)
+            host = place.host(_AT_FIRST)
+            if place.number is not None:
+                self._pull = host.pull_request(place.number)
+                self.commit = place.commit or self._looked_at(self._pull.head, local)
+            with self.channel.tries():
+                self._status(host, "pending", "the preview is under way")
+            if self._pull:
                 self._base = host.branch(self._pull.base)
-        with self.channel.tries():
-            host = self.channel.place.host(_AT_FIRST)
-            self._status(host, "pending", "the preview is under way")
-        with self.channel.tries():
-            host = self.channel.place.host(_AT_FIRST)
-            found = find_comment(host, self._pull.number, self._mark) if self._pull else None
-            if self._pull and found and not self._is_newer(found, self._pull):
-                why = f"a preview of {code(self.commit[:12])} is under way."
-                body = outdated(found.body, why, host.limit)
-                host.change_comment(self._pull.number, found.id, body)
+                self._under_way(host, self._pull)
         return self
 
     def __exit__(
@@ -83,6 +79,12 @@ class Poster:
             self._status(host, "error", lines[0])
             if self._pull:
                 put_comment(host, self._pull.number, self._mark, broken(lines, self.commit, self._mark))
+
+    def _under_way(self, host: Host, pull: PullRequest) -> None:
+        found = find_comment(host, pull.number, self._mark)
+        if found and not self._is_newer(found, pull):
+            why = f"a preview of {code(self.commit[:12])} is under way."
+            host.change_comment(pull.number, found.id, outdated(found.body, why, host.limit))
 
     def end(self, told: Told) -> None:
         """Post what a preview came to. What cannot be posted is said, and changes nothing."""

@@ -228,9 +228,10 @@ def _pull_request(item: Mapping[str, Any]) -> PullRequest:
 
 def _time(text: str | None) -> datetime | None:
     try:
-        return datetime.fromisoformat(text) if text else None
+        found = datetime.fromisoformat(text or "")
     except ValueError:
         return None
+    return found if found.tzinfo else None
 
 
 def _cut(text: str, most: int) -> str:

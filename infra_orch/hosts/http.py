@@ -33,6 +33,7 @@ from infra_orch.hosts.answer import Ambiguous, Answer, HostError, limited, messa
 from infra_orch.hosts.connections import connections
 from infra_orch.redact import MASK, Redactor
 
+_SLEEP = time.sleep
 _TRIES = 6
 _BACKOFF = 0.5
 _PASSING = (409, 500, 502, 503, 504)
@@ -67,7 +68,7 @@ class Http:
     scheme: str = "Bearer "
     headers: Mapping[str, str] = field(default_factory=dict)
     patience: float = 120.0
-    pause: Callable[[float], None] = time.sleep
+    pause: Callable[[float], None] = field(default_factory=lambda: _SLEEP)
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
     _spent: float = field(default=0.0, init=False)

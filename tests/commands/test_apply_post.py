@@ -22,7 +22,7 @@ def there(two_units: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubSe
         monkeypatch.setenv("GITHUB_API_URL", server.url)
         monkeypatch.setenv("GITHUB_REPOSITORY", "acme/infra")
         monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
-        monkeypatch.setattr("time.sleep", lambda _: None)
+        monkeypatch.setattr("infra_orch.hosts.http._SLEEP", lambda _: None)
         yield server
 
 

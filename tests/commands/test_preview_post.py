@@ -75,7 +75,7 @@ def there(change: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
         }
         for name, value in job.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr("time.sleep", lambda _: None)
+        monkeypatch.setattr("infra_orch.hosts.http._SLEEP", lambda _: None)
         yield server
 
 
@@ -279,6 +279,20 @@ def test_at_a_desk_flags_and_the_remote_say_where(
     assert (done.code, "warning" in done.err) == (0, False), done.err
     assert len(there.bodies()) == 1
     assert there.statuses[-1]["sha"] == change.git("rev-parse", "HEAD")
+
+
+def test_a_merge_of_the_pull_requests_head_is_of_that_head(
+    change: Desk, there: GitHubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    head = change.git("rev-parse", "HEAD")
+    change.git("checkout", "--quiet", "--detach", "main-then")
+    change.git("merge", "--quiet", "--no-ff", "--message", "merge", head)
+    assert change.git("rev-parse", "HEAD") != head
+    done = change.run("preview", "--base", "main-then", "--post", "--host", "github", "--pull-request", "7")
+    assert (done.code, "warning" in done.err) == (0, False), done.err
+    assert {one["sha"] for one in there.statuses} == {head}
+    assert not there.bodies()[0].startswith("**Out of date**")
 
 
 def test_the_command_in_a_process_of_its_own_posts_the_same(change: Desk, there: GitHubServer) -> None:
