@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from infra_orch.cli import gateway, mending, new, reading, running, sandbox
+from infra_orch.cli import gateway, mending, new, reading, reviewing, running, sandbox
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 
@@ -122,7 +122,8 @@ def root(
 
 for command, example in (
     (running.plan, "infra-orch plan prod --unit 'web*' --with-upstream"),
-    (running.preview, "infra-orch preview --base origin/main > comment.md"),
+    (reviewing.preview, "infra-orch preview --base origin/main > comment.md"),
+    (reviewing.outdated, "infra-orch outdated --base main"),
     (running.drift, "infra-orch drift prod --json"),
     (running.apply, "infra-orch apply prod"),
     (running.destroy, "infra-orch destroy prod --unit web --with-downstream"),

@@ -199,6 +199,36 @@ ChangedOnly = Annotated[
         envvar="INFRA_ORCH_CHANGED_ONLY",
     ),
 ]
+Host = Annotated[
+    str,
+    typer.Option(
+        "--host",
+        metavar="HOST",
+        help="github or gitlab (default: the one whose CI this is).",
+        envvar="INFRA_ORCH_HOST",
+        show_default=False,
+    ),
+]
+PullRequest = Annotated[
+    int | None,
+    typer.Option(
+        "--pull-request",
+        metavar="N",
+        min=1,
+        help="The pull or merge request that it is of (default: the CI's).",
+        envvar="INFRA_ORCH_PULL_REQUEST",
+        show_default=False,
+    ),
+]
+Group = Annotated[
+    str,
+    typer.Option(
+        "--group",
+        metavar="NAME",
+        help="Tells the comments of several groups of stacks apart.",
+        envvar="INFRA_ORCH_GROUP",
+    ),
+]
 NoGateway = Annotated[
     bool,
     typer.Option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +11,8 @@ from infra_orch.cli.here import project_here
 from infra_orch.console import Console
 
 if TYPE_CHECKING:
+    from infra_orch.commands.applied import AppliedPost
+    from infra_orch.commands.drift_issue import DriftIssue
     from infra_orch.commands.options import RunOptions
     from infra_orch.project import Project
 
@@ -49,7 +50,7 @@ def plan(
     from infra_orch.commands.plan import plan as command
     from infra_orch.commands.stacks import asked_for
 
-    options = _options(
+    options = run_options(
         unit,
         tag,
         fail_fast=fail_fast,
@@ -87,12 +88,28 @@ def drift(
     max_failures: o.MaxFailures = None,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
+    post: Annotated[
+        bool,
+        typer.Option("--post", help="Keep an issue of it at GitHub or GitLab.", envvar="INFRA_ORCH_POST"),
+    ] = False,
+    group: o.Group = "default",
+    host: o.Host = "",
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="LABEL",
+            help="A label of a new issue (repeatable).",
+            envvar="INFRA_ORCH_LABEL",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Say what is not as the last apply left it."""
     from infra_orch.commands.drift import drift as command
     from infra_orch.commands.stacks import asked_for
 
-    options = _options(
+    options = run_options(
         unit,
         tag,
         fail_fast=fail_fast,
@@ -105,96 +122,15 @@ def drift(
     )
     project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
     stacks = asked_for(project, stack or (), console, everything=all, from_rendered=from_rendered)
-    return command(project, stacks, options, console)
+    return command(project, stacks, options, console, _issue(project, console, group, host, label) if post else None)
 
 
-def preview(
-    stack: o.Stacks = None,
-    base: o.Base = None,
-    no_downstream: o.NoDownstream = False,
-    why: o.Why = False,
-    format: Annotated[  # noqa: A002  the option's name
-        str,
-        typer.Option(
-            "--format", metavar="FORMAT", help="markdown, json, html, junit or sarif.", envvar="INFRA_ORCH_FORMAT"
-        ),
-    ] = "markdown",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FILE", help="Write it there.", envvar="INFRA_ORCH_OUT", show_default=False),
-    ] = None,
-    group: Annotated[
-        str,
-        typer.Option(
-            "--group", metavar="NAME", help="Tells the comments of one change apart.", envvar="INFRA_ORCH_GROUP"
-        ),
-    ] = "default",
-    report_url: Annotated[
-        str,
-        typer.Option(
-            "--report-url",
-            metavar="URL",
-            help="Where the full report is.",
-            envvar="INFRA_ORCH_REPORT_URL",
-            show_default=False,
-        ),
-    ] = "",
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", help="Characters that it may have.", envvar="INFRA_ORCH_LIMIT")
-    ] = 65536,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="FILE",
-            help="Write the report to it, one page of HTML.",
-            envvar="INFRA_ORCH_REPORT",
-            show_default=False,
-        ),
-    ] = None,
-    bundle: Annotated[
-        str | None,
-        typer.Option(
-            "--bundle",
-            metavar="PLACE",
-            help="Keep the plans for apply --bundle: a file, a folder/, or s3://bucket/prefix.",
-            envvar="INFRA_ORCH_BUNDLE",
-            show_default=False,
-        ),
-    ] = None,
-    sandbox: o.Sandbox = False,
-    prune: o.Prune = False,
-    policies: o.Policies = None,
-    parallelism: o.Parallelism = None,
-    fail_fast: o.FailFast = False,
-    max_failures: o.MaxFailures = None,
-    engine: o.Engine = None,
-    no_gateway: o.NoGateway = False,
-    detailed_exitcode: o.DetailedExitcode = False,
-) -> int:
-    """Plan what a change affects, and make a comment of it for its pull request."""
-    from infra_orch.commands.affecting import change_asked_for
-    from infra_orch.commands.preview import preview as command
-    from infra_orch.commands.preview import wish
-    from infra_orch.commands.stacks import asked_for
+def _issue(project: Project, console: Console, group: str, host: str, labels: list[str] | None) -> DriftIssue:
+    from infra_orch.commands.drift_issue import drift_issue
+    from infra_orch.commands.preview import check_group
 
-    told = wish(format, out, group, report_url, limit, report, bundle, base=base)
-    options = _options(
-        None,
-        None,
-        fail_fast=fail_fast,
-        max_failures=max_failures,
-        change=change_asked_for(base, wanted=True, downstream=not no_downstream, why=why),
-        with_upstream=False,
-        with_downstream=False,
-        sandbox=sandbox,
-        prune=prune,
-        detailed_exitcode=detailed_exitcode,
-        policies=policies,
-    )
-    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console()
-    stacks = asked_for(project, stack or (), console, everything=False, affected=True)
-    return command(project, stacks, options, told, console)
+    check_group(group)
+    return drift_issue(project, console, group, host, labels or [])
 
 
 def apply(
@@ -223,10 +159,6 @@ def apply(
             show_default=False,
         ),
     ] = None,
-    group: Annotated[
-        str,
-        typer.Option("--group", metavar="NAME", help="The preview's group.", envvar="INFRA_ORCH_GROUP"),
-    ] = "default",
     resume: Annotated[
         str | None,
         typer.Option(
@@ -248,6 +180,13 @@ def apply(
     why: o.Why = False,
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
+    post: Annotated[
+        bool,
+        typer.Option("--post", help="Post what was applied to the commit's pull request.", envvar="INFRA_ORCH_POST"),
+    ] = False,
+    group: o.Group = "default",
+    pull_request: o.PullRequest = None,
+    host: o.Host = "",
 ) -> int:
     """Plan, show, ask, apply exactly that, record it in git."""
     from infra_orch.commands.affecting import change_asked_for
@@ -255,7 +194,7 @@ def apply(
     from infra_orch.commands.stacks import asked_for, asked_for_by_bundle
 
     project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
-    options = _options(
+    options = run_options(
         unit,
         tag,
         fail_fast=fail_fast,
@@ -280,12 +219,21 @@ def apply(
         policies=policies,
     )
     console = Console(json=json)
+    posted = _applied(project, console, group, host, pull_request) if post else None
     stacks = (
         asked_for_by_bundle(stack or (), options, everything=all)
         if bundle
         else asked_for(project, stack or (), console, everything=all, affected=affected, from_rendered=from_rendered)
     )
-    return command(project, stacks, options, console)
+    return command(project, stacks, options, console, posted)
+
+
+def _applied(project: Project, console: Console, group: str, host: str, number: int | None) -> AppliedPost:
+    from infra_orch.commands.applied import applied_post
+    from infra_orch.commands.preview import check_group
+
+    check_group(group)
+    return applied_post(project, console, group, host, number)
 
 
 def approve(
@@ -302,10 +250,7 @@ def approve(
             show_default=False,
         ),
     ] = None,
-    group: Annotated[
-        str,
-        typer.Option("--group", metavar="NAME", help="The preview's group.", envvar="INFRA_ORCH_GROUP"),
-    ] = "default",
+    group: o.Group = "default",
     note: Annotated[
         str,
         typer.Option("--note", metavar="TEXT", help="Why; it is kept.", envvar="INFRA_ORCH_NOTE", show_default=False),
@@ -348,7 +293,7 @@ def destroy(
     from infra_orch.commands.stacks import asked_for
 
     project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
-    options = _options(
+    options = run_options(
         unit,
         tag,
         fail_fast=fail_fast,
@@ -369,7 +314,7 @@ def destroy(
     return command(project, stacks, options, console)
 
 
-def _options(
+def run_options(
     unit: list[str] | None,
     tag: list[str] | None,
     *,
@@ -379,6 +324,7 @@ def _options(
     max_failures: int | None,
     **rest: Any,
 ) -> RunOptions:
+    """Return what the flags of a run say."""
     from infra_orch.commands.options import RunOptions
     from infra_orch.commands.wanted import Wanted
 

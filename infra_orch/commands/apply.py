@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from infra_orch.bundle.check import plan_command
 from infra_orch.commands.approving import Approvals
@@ -30,17 +31,23 @@ from infra_orch.run.apply import apply as apply_preview
 from infra_orch.run.outcome import Outcome, Status
 from infra_orch.run.unit import Planned
 
+if TYPE_CHECKING:
+    from infra_orch.commands.applied import AppliedPost
+
 _NAMED = 5
 """So many stacks a question names."""
 
 
-def apply(project: Project, stacks: Asked, options: RunOptions, console: Console) -> int:
-    """Plan stacks, or take the plans that --plan or --bundle name, show them, ask, apply exactly that, and record it.
+def apply(
+    project: Project, stacks: Asked, options: RunOptions, console: Console, post: AppliedPost | None = None
+) -> int:
+    """Plan stacks, or take the plans that --plan or --bundle name, show them, ask, apply exactly that, record it, and
+    *post* it.
 
     Returns the exit code.
     """
     with offered(project, stacks, options, console) as offer:
-        return _run(project, stacks, options, console, offer.kind if offer else "apply", offer)
+        return _run(project, stacks, options, console, offer.kind if offer else "apply", offer, post)
 
 
 def destroy(project: Project, stacks: Asked, options: RunOptions, console: Console) -> int:
@@ -48,7 +55,15 @@ def destroy(project: Project, stacks: Asked, options: RunOptions, console: Conso
     return _run(project, stacks, options, console, "destroy", None)
 
 
-def _run(project: Project, stacks: Asked, options: RunOptions, console: Console, kind: str, offer: Offer | None) -> int:
+def _run(
+    project: Project,
+    stacks: Asked,
+    options: RunOptions,
+    console: Console,
+    kind: str,
+    offer: Offer | None,
+    post: AppliedPost | None = None,
+) -> int:
     if stacks.several:
         refuse_several(options)
     if not options.resume:
@@ -58,7 +73,7 @@ def _run(project: Project, stacks: Asked, options: RunOptions, console: Console,
         return nothing_to_do(kind, console)
     names = [part.name for part in parts]
     with failures_told(project, names, kind, console, sandbox=options.sandbox):
-        done = _in_sessions(project, parts, stacks, options, console, kind, offer)
+        done = _in_sessions(project, parts, stacks, options, console, kind, offer, post)
     # The stacks are free again: nobody waits for what is sent now.
     ended = announce(project, done.documents, done.event)
     tell_complaints(console, *done.under_way, ended)
@@ -86,6 +101,7 @@ def _in_sessions(
     console: Console,
     kind: str,
     offer: Offer | None,
+    post: AppliedPost | None,
 ) -> _Done:
     with (
         progress_for(console) as progress,
@@ -113,7 +129,22 @@ def _in_sessions(
             console.note(f"{kind} cancelled: nothing was changed.")
             # Who said no knows it.
             return _Done(ExitCode.INTERRUPTED if shown.run.context.supervisor.stopping else ExitCode.REFUSED)
-        return _apply(project, shown, options, console, offer if restored else None, approvals)
+        saved = offer if restored else None
+        return _posted(post, lambda: _apply(project, shown, options, console, saved, approvals))
+
+
+def _posted(post: AppliedPost | None, work: Callable[[], _Done]) -> _Done:
+    """Apply, and *post* that it begins and how it ended."""
+    if post is None:
+        return work()
+    post.begin()
+    try:
+        done = work()
+    except BaseException:
+        post.broke()
+        raise
+    post.end(done.documents, done.code)
+    return done
 
 
 def _apply(

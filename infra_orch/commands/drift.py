@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra_orch.commands.ending import exit_code, run_status
 from infra_orch.commands.notifying import failures_told, notify
@@ -28,22 +28,29 @@ from infra_orch.report.progress import progress_for
 from infra_orch.run.outcome import Outcome
 from infra_orch.run.plan import Selection, forget, plan
 
+if TYPE_CHECKING:
+    from infra_orch.commands.drift_issue import DriftIssue
 
-def drift(project: Project, stacks: Asked, options: RunOptions, console: Console) -> int:
+
+def drift(
+    project: Project, stacks: Asked, options: RunOptions, console: Console, issue: DriftIssue | None = None
+) -> int:
     """Compare what exists of stacks with their states, side by side, and say what differs. Nothing is changed.
+
+    Where there is an *issue* of it, that is brought up to date.
 
     Returns 2 where something has drifted, as a plan with changes does.
     """
     parts = open_parts(project, stacks, options, console)
     names = [part.name for part in parts]
     with failures_told(project, names, "drift", console, sandbox=options.sandbox):
-        code, documents = _look(project, stacks, parts, console)
+        code, documents = _look(project, stacks, parts, console, issue)
     notify(project, documents, console)
     return code
 
 
 def _look(
-    project: Project, stacks: Asked, parts: list[Part], console: Console
+    project: Project, stacks: Asked, parts: list[Part], console: Console, issue: DriftIssue | None
 ) -> tuple[int, dict[str, Mapping[str, Any]]]:
     """Look, and say what differs. Returns the exit code, and what is to be told of each stack."""
     began = time.monotonic()
@@ -71,6 +78,8 @@ def _look(
                 console.note(f"never applied, so not looked at: {', '.join(never)}")
             if code == ExitCode.CHANGES:
                 console.note(f"infra-orch plan {stacks.words} shows what an apply would make of it")
+        if issue and not runs[0].context.supervisor.stopping:
+            issue.post(looked, runs[0].context.redactor)
         told = runs if project.settings.notify else []
         return code, {run.context.stack.folder.name: _to_tell(run, outcomes) for run in told}
 

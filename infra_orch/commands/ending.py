@@ -120,8 +120,8 @@ def finish_plan(ended: Sequence[Ended], console: Console, *, several: bool) -> d
 def finish_apply(ended: Sequence[Ended], console: Console, *, several: bool) -> dict[str, dict[str, Any]]:
     """End an apply or destroy: write and commit the records, whatever failed, then say how it went.
 
-    The id of the bundle goes into the run's record, so that it is not applied again. Returns the documents by the
-    names of the stacks' folders.
+    The id of the bundle goes into the run's record, so that it is not applied again. Returns the documents by the names
+    of the stacks' folders.
     """
     run = ended[0].run
     notes: list[str] = []

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from infra_orch.bundle.preview import DOCUMENT, REPORT
 from infra_orch.commands.bundling import PreviewWriter, preview_writer, room_for_bundles
@@ -17,17 +17,22 @@ from infra_orch.commands.parts import open_parts
 from infra_orch.commands.previewing import preview as plan_and_show
 from infra_orch.commands.recovering import sessions_after_the_dead
 from infra_orch.commands.stacks import Asked
+from infra_orch.commands.told import Told
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 from infra_orch.files import write_atomically
 from infra_orch.git.repository import find_repository
 from infra_orch.project import Project
-from infra_orch.report.comment import LIMIT, About, comment
+from infra_orch.report.annotations import annotations_of, terraform_report
+from infra_orch.report.comment import LIMIT, About, comment, nodes_of, verdict
 from infra_orch.report.document import as_one, documents, text
 from infra_orch.report.html.page import page
 from infra_orch.report.junit import junit
 from infra_orch.report.progress import progress_for
 from infra_orch.report.sarif import sarif
+
+if TYPE_CHECKING:
+    from infra_orch.commands.posting import Poster
 
 Format: TypeAlias = Literal["markdown", "json", "html", "junit", "sarif"]
 FORMATS: tuple[Format, ...] = ("markdown", "json", "html", "junit", "sarif")
@@ -46,50 +51,53 @@ class Wish:
     out: Path | None = None
     group: str = "default"
     report_url: str = ""
-    limit: int = LIMIT
+    limit: int | None = None
     report: Path | None = None
     bundle: str | None = None
+    terraform_report: Path | None = None
 
 
-def wish(
-    form: str,
-    out: Path | None,
-    group: str,
-    report_url: str,
-    limit: int,
-    report: Path | None,
-    bundle: str | None,
-    *,
-    base: str | None,
-) -> Wish:
+def wish(form: str, *, base: str | None, **rest: Any) -> Wish:
     """Return what the flags say. Raises UsageError for what none of them can be, and where there is no *base*."""
     if not base:
         raise UsageError("a preview compares with a commit, which is missing", hint="--base origin/main")
     known = next((one for one in FORMATS if one == form), None)
     if known is None:
         raise UsageError(f'--format "{form}" is none', hint=f"one of {', '.join(FORMATS)}")
-    if not _GROUP.fullmatch(group):
-        raise UsageError(f'--group "{group}" is no name', hint="letters, digits, _, . and -, 64 at most")
-    if report_url and (len(report_url) > _LONGEST_URL or not report_url.startswith(("https://", "http://"))):
-        raise UsageError(f'--report-url "{report_url}" is no address', hint="https://…")
-    if limit < _LEAST:
+    told = Wish(known, **rest)
+    check_group(told.group)
+    url, limit = told.report_url, told.limit
+    if url and (len(url) > _LONGEST_URL or not url.startswith(("https://", "http://"))):
+        raise UsageError(f'--report-url "{url}" is no address', hint="https://…")
+    if limit is not None and limit < _LEAST:
         raise UsageError(
             f"--limit {limit} is too short for any comment", hint=f"{_LEAST} at least; GitHub takes {LIMIT}"
         )
-    return Wish(known, out, group, report_url, limit, report, bundle)
+    return told
 
 
-def preview(project: Project, stacks: Asked, options: RunOptions, told: Wish, console: Console) -> int:
+def check_group(group: str) -> None:
+    """Raise UsageError for what no group of stacks can be called."""
+    if not _GROUP.fullmatch(group) or "--" in group:
+        # Within a comment of HTML, "--" would be its end to some readers.
+        raise UsageError(f'--group "{group}" is no name', hint="letters, digits, _, . and single -, 64 at most")
+
+
+def preview(
+    project: Project, stacks: Asked, options: RunOptions, told: Wish, console: Console, poster: Poster | None = None
+) -> int:
     """Plan what a change affects in *stacks*, and print or write it as *told*; how it goes is said on stderr.
 
-    Returns the exit code of a plan. Raises UserError where a file cannot be written, UnavailableError where the bundle
-    cannot be kept where it is to be.
+    With a *poster* it is posted, too. Returns the exit code of a plan. Raises UserError where a file cannot be written,
+    UnavailableError where the bundle cannot be kept where it is to be.
     """
     quiet = replace(console, json=False, out=console.err)
     assert options.change
     writer = preview_writer(told.bundle, options.change.base, told.group)
     with room_for_bundles(project) if writer else contextlib.nullcontext() as room:
         seen = _planned(project, stacks, options, writer, room, quiet)
+        if poster:
+            _post(project, seen, About(options.change.base, "", told.group), told.limit, poster)
         made = _text(project, seen, options.change.base, told)
         if told.out is None:
             console.document(made.rstrip("\n"))
@@ -97,6 +105,8 @@ def preview(project: Project, stacks: Asked, options: RunOptions, told: Wish, co
             _write(told.out, made, console)
         if told.report:
             _write(told.report, _page(seen), console)
+        if told.terraform_report:
+            _write(told.terraform_report, terraform_report(seen.runs) + "\n", console)
         if writer and seen.plans is not None:
             shown = {DOCUMENT: _document(seen), REPORT: _page(seen)}
             repository = find_repository(project.root)
@@ -135,6 +145,32 @@ class _Seen:
         return float(sum(run["duration_s"] for run in self.runs.values()))
 
 
+def _post(project: Project, seen: _Seen, about: About, limit: int | None, poster: Poster) -> None:
+    nodes = nodes_of(seen.runs)
+    planned = [node for node in nodes.values() if node.status.to_do and not node.is_task]
+
+    def in_characters(limit_of_host: int, commit: str, url: str) -> str:
+        of_commit = replace(about, head=commit, report=url)
+        return comment(seen.runs, of_commit, min(limit_of_host, limit or limit_of_host))
+
+    told = Told(
+        verdict=verdict(nodes),
+        code=seen.code,
+        text=in_characters,
+        annotations=annotations_of(seen.runs, _prefix(project)),
+        destroys=any(change.destroys for node in planned for change in node.resources),
+        changes=bool(planned),
+    )
+    poster.end(told)
+
+
+def _prefix(project: Project) -> str:
+    """The path of the project in its repository: empty, or with a slash at its end."""
+    repository = find_repository(project.root)
+    place = repository.relative(project.root) if repository else "."
+    return "" if place == "." else f"{place}/"
+
+
 def _text(project: Project, seen: _Seen, base: str, told: Wish) -> str:
     """What was planned, in the format that is wanted."""
     repository = find_repository(project.root)
@@ -145,10 +181,9 @@ def _text(project: Project, seen: _Seen, base: str, told: Wish) -> str:
     if told.format == "junit":
         return junit(seen.runs)
     if told.format == "sarif":
-        place = repository.relative(project.root) if repository else "."
-        return sarif(seen.runs, "" if place == "." else f"{place}/")
+        return sarif(seen.runs, _prefix(project))
     head = (repository.head() if repository else None) or ""
-    return comment(seen.runs, About(base, head, told.group, told.report_url), told.limit)
+    return comment(seen.runs, About(base, head, told.group, told.report_url), told.limit or LIMIT)
 
 
 def _document(seen: _Seen) -> str:

@@ -121,6 +121,11 @@ class Repository:
         code, out, _ = self.ask("symbolic-ref", "--quiet", "HEAD")
         return None if code else _line(out).removeprefix("refs/heads/")
 
+    def remote(self) -> str:
+        """Return the address that git fetches from; empty where there is none."""
+        code, out, _ = self.ask("remote", "get-url", "origin")
+        return "" if code else _line(out)
+
     def identity(self, role: str = "AUTHOR") -> str | None:
         """Return the user as git is configured to know him, "Name <mail>"; None where it is not. Role: or COMMITTER."""
         # Without useConfigOnly git makes up a mail address from the host's name and does not say so.

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from infra_orch.record.read import read_outcomes
 from infra_orch.record.store import counted
-from infra_orch.report.style import safe
+from infra_orch.report.mark import mark_of
+from infra_orch.report.markdown import at_most, code, escaped, fence, folded, length, one_line, so_many
 from infra_orch.report.terminal import worth_showing
 from infra_orch.run.differences import UNKNOWN_TEXT
 from infra_orch.run.outcome import AttributeChange, Basis, Counts, Failure, Outcome, ResourceChange, Status
@@ -23,7 +24,6 @@ from infra_orch.run.outcome import AttributeChange, Basis, Counts, Failure, Outc
 LIMIT = 65_536
 """Characters that a comment on GitHub may have; on GitLab it may have a million."""
 _BREAKS = re.compile(r"[<>\s\\]")
-_LONGEST_VALUE = 500
 _MOST_LINES = 100
 _FEW_LINES = 10
 _UNITS = 3
@@ -44,7 +44,8 @@ Nodes: TypeAlias = Mapping[str, Outcome]
 
 @dataclass(frozen=True)
 class About:
-    """What a comment is about: the commit *head*, compared with *base*, as the reader knows them.
+    """What a comment is about: the commit *head*, compared with *base*, as the reader knows them; that of an apply is
+    compared with nothing. *kind* is `preview` or `apply`.
 
     *group* tells the comments of one pull request apart. *report* is the address of the full report, if there is one.
     """
@@ -53,6 +54,7 @@ class About:
     head: str
     group: str = "default"
     report: str = ""
+    kind: str = "preview"
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,17 @@ def comment(stacks: Mapping[str, Mapping[str, Any]], about: About, limit: int = 
 
     *stacks* are the documents of the runs (schema run-document-1), by the names of the stacks' folders.
     """
-    nodes = {f"{stack}/{name}": node for stack, run in stacks.items() for name, node in read_outcomes(run).items()}
-    head, foot = f"### {verdict(nodes)}", _foot(stacks, about)
+    nodes = nodes_of(stacks)
+    said = applied_verdict(nodes) if about.kind == "apply" else verdict(nodes)
+    head, foot = f"### {said}", _foot(stacks, about)
     parts = [*_parts(nodes), *_left_over(stacks)]
     texts, unseen = _fitted(parts, limit - length(head) - length(foot) - length(_apology(Counter(_UNSEEN))) - 10)
     return "\n\n".join(filter(None, [head, *texts, _apology(unseen), foot])) + "\n"
+
+
+def nodes_of(stacks: Mapping[str, Mapping[str, Any]]) -> dict[str, Outcome]:
+    """Return the units and tasks of runs, given their documents by the names of the stacks' folders."""
+    return {f"{stack}/{name}": node for stack, run in stacks.items() for name, node in read_outcomes(run).items()}
 
 
 def verdict(nodes: Nodes) -> str:
@@ -85,15 +93,23 @@ def verdict(nodes: Nodes) -> str:
     counts = _counts(nodes[name] for name in changed)
     said += [counts] if counts else ["only outputs change"] if changed else []
     tasks = [name for name, node in nodes.items() if node.is_task and node.status is Status.PLANNED]
-    said += [f"{_number(tasks, 'task')} to run"] if tasks else []
+    said += [f"{so_many(tasks, 'task')} to run"] if tasks else []
     stacks = {name.rpartition("/")[0] for name in changed}
-    where = f" · {_number(changed, 'unit')} in {_number(stacks, 'stack')}" if changed else ""
+    where = f" · {so_many(changed, 'unit')} in {so_many(stacks, 'stack')}" if changed else ""
     return f"infra-orch: {', '.join(said) or 'no changes'}{where}"
 
 
-def length(text: str) -> int:
-    """Return how many characters a host counts in *text*: those outside of Unicode's first plane are two."""
-    return len(text) + sum(char > "\uffff" for char in text)
+def applied_verdict(nodes: Nodes) -> str:
+    """Return in one line what a run did: `infra-orch: applied 2 created · 1 unit in 1 stack`."""
+    statuses = Counter(node.status for node in nodes.values())
+    amiss = [f"{statuses[status]} {status}" for status in _AMISS if statuses[status]]
+    changed = [name for name, node in nodes.items() if _changes(node)]
+    counts = _counts(nodes[name] for name in changed)
+    done = [counts] if counts else ["outputs"] if changed else []
+    where = f" · {so_many(changed, 'unit')} in {so_many({name.rpartition('/')[0] for name in changed}, 'stack')}"
+    if amiss:
+        return f"infra-orch: apply failed: {', '.join([*amiss, *done])}{where if changed else ''}"
+    return f"infra-orch: applied {', '.join(done)}{where}" if changed else "infra-orch: nothing to apply"
 
 
 def _parts(nodes: Nodes) -> Iterator[_Part]:
@@ -115,90 +131,90 @@ def _destroyed(nodes: Nodes) -> Iterator[_Part]:
     for name, node in nodes.items():
         for change in node.resources if _changes(node) else ():
             if change.destroys:
-                line = f"- {name}: {_line(change.address)} is {'replaced' if change.replaces else 'destroyed'}"
+                line = f"- {name}: {one_line(change.address)} is {'replaced' if change.replaces else 'destroyed'}"
                 plain.append(line)
                 forcing = (attribute for attribute in change.attributes if attribute.forces_replacement)
                 lines += [line, *(_attribute("-", attribute) for attribute in forcing)]
     if plain:
-        title = f"#### Destroyed or replaced: {_number(plain, 'resource')}\n\n"
-        few, most = _some(plain, _FEW_LINES), _some(plain, _MOST_LINES)
+        title = f"#### Destroyed or replaced: {so_many(plain, 'resource')}\n\n"
+        few, most = at_most(plain, _FEW_LINES), at_most(plain, _MOST_LINES)
         # One that has as many lines leaves nothing out.
         shorter = [(few, "destroyed"), (most, "destroyed"), (plain, "attributes")]
         versions = [*((some, unseen) for some, unseen in shorter if len(some) < len(lines)), (lines, "")]
-        yield _Part(0, [(title + _fence(some, "diff"), unseen) for some, unseen in versions])
+        yield _Part(0, [(title + fence(some, "diff"), unseen) for some, unseen in versions])
 
 
 def _failure(name: str, node: Outcome) -> _Part:
     title = f"#### `{name}` {node.status}"
     failure = node.failure or Failure("nobody knows why")
-    summary = [_line(failure.summary), *([f"→ {_line(failure.hint)}"] if failure.hint else [])]
-    detail = [_line(line) for line in failure.detail.strip().splitlines()][:_MOST_LINES]
-    brief, whole = (f"{title}\n\n{_fence(each)}" for each in (summary, [*summary, *([""] if detail else []), *detail]))
+    summary = [one_line(failure.summary), *([f"→ {one_line(failure.hint)}"] if failure.hint else [])]
+    detail = [one_line(line) for line in failure.detail.strip().splitlines()][:_MOST_LINES]
+    brief, whole = (f"{title}\n\n{fence(each)}" for each in (summary, [*summary, *([""] if detail else []), *detail]))
     return _Part(1, [("", "failures"), (title, "errors"), (brief, "errors" if detail else ""), (whole, "")])
 
 
 def _not_planned(nodes: Nodes) -> Iterator[_Part]:
     waiting = {name: node for name, node in nodes.items() if node.status in _WAITING}
     if waiting:
-        title = f"#### Not planned: {_number(waiting, 'unit')}"
+        title = f"#### Not planned: {so_many(waiting, 'unit')}"
         lines = [f"{name} is {node.status}: {_why(node)}" for name, node in waiting.items()]
-        some, whole = (f"{title}\n\n{_fence(each)}" for each in (_some(lines, _FEW_LINES), lines))
+        some, whole = (f"{title}\n\n{fence(each)}" for each in (at_most(lines, _FEW_LINES), lines))
         yield _Part(2, [(title, "reasons"), (some, "reasons" if some != whole else ""), (whole, "")])
 
 
 def _why(node: Outcome) -> str:
     if node.unknown_inputs:
-        return f"waits for {', '.join(map(_line, node.unknown_inputs))}"
-    return _line(node.failure.summary) if node.failure else "nobody knows why"
+        return f"waits for {', '.join(map(one_line, node.unknown_inputs))}"
+    return one_line(node.failure.summary) if node.failure else "nobody knows why"
 
 
 def _unit(name: str, node: Outcome) -> _Part:
-    said = _html(does(node))
+    said = escaped(does(node))
     title = f"<code>{name}</code>: {said}"
-    resources = [_resource(change) for change in node.resources]
-    outputs = [f"  outputs that change: {_line(', '.join(node.outputs_changed))}"] if node.outputs_changed else []
-    brief = [line for line, _ in resources] + outputs
-    whole = [text for line, attributes in resources for text in (line, *attributes)] + outputs
-    shorter = [(_folded(title, brief), "attributes")] if len(brief) < len(whole) else []
-    versions = [("", "units"), (f"- `{name}`: {said}", "resources"), *shorter, (_folded(title, whole), "")]
+    outputs = [f"  outputs that change: {one_line(', '.join(node.outputs_changed))}"] if node.outputs_changed else []
+    brief = resource_lines(node) + outputs
+    whole = resource_lines(node, attributes=True) + outputs
+    shorter = [(folded(title, brief), "attributes")] if len(brief) < len(whole) else []
+    versions = [("", "units"), (f"- `{name}`: {said}", "resources"), *shorter, (folded(title, whole), "")]
     return _Part(_UNITS + _weight(node), versions)
 
 
 def does(node: Outcome) -> str:
     """Return in a few words what happens to a unit, and what its plan rests on where that is not certain."""
-    basis = _BASES[node.basis].format(", ".join(map(_line, node.unknown_inputs)))
+    basis = _BASES[node.basis].format(", ".join(map(one_line, node.unknown_inputs)))
     gone = " · the unit is destroyed" if node.destroys_unit else ""
     return f"{_counts([node]) or ('only outputs change' if node.outputs_changed else node.status)}{gone}{basis}"
 
 
-def resource_lines(node: Outcome) -> list[str]:
-    """Return a line for each resource that changes in a unit, with a sign as a diff has it."""
-    return [_resource(change)[0] for change in node.resources]
+def resource_lines(node: Outcome, *, attributes: bool = False) -> list[str]:
+    """Return a line for each resource that changes in a unit, signed as in a diff, and for its *attributes*."""
+    found = [_resource(change) for change in node.resources]
+    return [text for line, below in found for text in (line, *(below if attributes else ()))]
 
 
 def _resource(change: ResourceChange) -> tuple[str, list[str]]:
     """A line for a resource, and those of its attributes."""
     sign = _SIGNS.get(change.actions, "#")
     notes = ["replaced"] if change.replaces else []
-    notes += [f"moved from {_line(change.moved_from)}"] if change.moved_from else []
-    notes += [f"imported, id {_line(change.imported_id)}"] if change.imported_id is not None else []
-    line = f"{sign} {_line(change.address)}" + (f"  ({', '.join(notes)})" if notes else "")
+    notes += [f"moved from {one_line(change.moved_from)}"] if change.moved_from else []
+    notes += [f"imported, id {one_line(change.imported_id)}"] if change.imported_id is not None else []
+    line = f"{sign} {one_line(change.address)}" + (f"  ({', '.join(notes)})" if notes else "")
     attributes, unknown = worth_showing(change)
-    later = [f"{sign}     {', '.join(map(_line, unknown))} = {UNKNOWN_TEXT}"] if unknown else []
+    later = [f"{sign}     {', '.join(map(one_line, unknown))} = {UNKNOWN_TEXT}"] if unknown else []
     return line, [*(_attribute(sign, one, new=sign == "+") for one in attributes), *later]
 
 
 def _attribute(sign: str, attribute: AttributeChange, *, new: bool = False) -> str:
-    before = "" if new else f"{_line(attribute.before)} → "
+    before = "" if new else f"{one_line(attribute.before)} → "
     forces = "  # forces replacement" if attribute.forces_replacement else ""
-    return f"{sign}     {_line(attribute.path)} = {before}{_line(attribute.after)}{forces}"
+    return f"{sign}     {one_line(attribute.path)} = {before}{one_line(attribute.after)}{forces}"
 
 
 def _warnings(nodes: Nodes) -> Iterator[_Part]:
-    lines = [f"{name}: {_line(warning)}" for name, node in nodes.items() for warning in node.warnings]
+    lines = [f"{name}: {one_line(warning)}" for name, node in nodes.items() for warning in node.warnings]
     if lines:
-        title = _number(lines, "warning")
-        yield _Part(_UNITS + 3, [(f"- {title}", "warnings"), (_folded(title, lines, ""), "")])
+        title = so_many(lines, "warning")
+        yield _Part(_UNITS + 3, [(f"- {title}", "warnings"), (folded(title, lines, ""), "")])
 
 
 def _rest(nodes: Nodes) -> Iterator[_Part]:
@@ -206,16 +222,16 @@ def _rest(nodes: Nodes) -> Iterator[_Part]:
     for status in (Status.UNCHANGED, Status.SKIPPED):
         names = [name for name, node in nodes.items() if node.status is status and not node.is_task]
         if names:
-            title = f"{_number(names, 'unit')} {status}"
-            yield _Part(_UNITS + 4, [(f"- {title}", "names"), (_folded(title, [", ".join(names)], ""), "")])
+            title = f"{so_many(names, 'unit')} {status}"
+            yield _Part(_UNITS + 4, [(f"- {title}", "names"), (folded(title, [", ".join(names)], ""), "")])
 
 
 def _left_over(stacks: Mapping[str, Mapping[str, Any]]) -> Iterator[_Part]:
     """What left its spec and would stay."""
     names = [f"{stack}/{unit}" for stack, run in stacks.items() for unit in run.get("left_over", ())]
     if names:
-        title = f"{_number(names, 'unit')} left the spec and still {'exists' if len(names) == 1 else 'exist'}"
-        whole = _folded(f"{title}; <code>--prune</code> destroys what does", [", ".join(names)], "")
+        title = f"{so_many(names, 'unit')} left the spec and still {'exists' if len(names) == 1 else 'exist'}"
+        whole = folded(f"{title}; <code>--prune</code> destroys what does", [", ".join(names)], "")
         yield _Part(_UNITS + 3, [(f"- {title}", "names"), (whole, "")])
 
 
@@ -263,16 +279,17 @@ def _apology(unseen: Mapping[str, int]) -> str:
 
 def _foot(stacks: Mapping[str, Mapping[str, Any]], about: About) -> str:
     runs = [str(run.get("run_id") or run.get("run")) for run in stacks.values()]
-    of = [f"run {_code(runs[0])}{f' and {len(runs) - 1} more' if len(runs) > 1 else ''}"] if runs else []
+    of = [f"run {code(runs[0])}{f' and {len(runs) - 1} more' if len(runs) > 1 else ''}"] if runs else []
     dirty = " with changes that are not committed" if any(run.get("dirty") for run in stacks.values()) else ""
-    said = [*of, f"commit {_code(about.head[:12])}{dirty} compared with {_code(about.base)}"]
+    compared = f" compared with {code(about.base)}" if about.base else ""
+    said = [*of, f"commit {code(about.head[:12])}{dirty}{compared}"]
     said += [f"[full report](<{_BREAKS.sub('', about.report)}>)"] if about.report else []
-    return f"{' · '.join(said)}\n\n<!-- infra-orch preview: {about.group} -->"
+    return "\n\n".join([" · ".join(said), mark_of(about.kind, about.group)])
 
 
 def _changes(node: Outcome) -> bool:
-    """Whether a unit is planned, and would change something."""
-    return node.status is Status.PLANNED and not node.is_task
+    """Whether a unit is planned, and would change something; or is applied."""
+    return node.status in (Status.PLANNED, Status.APPLIED) and not node.is_task
 
 
 def _weight(node: Outcome) -> int:
@@ -282,45 +299,7 @@ def _weight(node: Outcome) -> int:
 
 
 def _counts(nodes: Iterable[Outcome]) -> str:
-    words = counted(sum((node.counts for node in nodes), Counts()), done=False)
+    found = list(nodes)
+    done = any(node.status is Status.APPLIED for node in found)
+    words = counted(sum((node.counts for node in found), Counts()), done=done)
     return ", ".join(words[action] for action in _WORST_FIRST if action in words)
-
-
-def _number(things: Collection[object], word: str) -> str:
-    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
-
-
-def _some(lines: Sequence[str], most: int) -> list[str]:
-    return [*lines[:most], *([f"… and {len(lines) - most} more"] if len(lines) > most else [])]
-
-
-def _folded(title: str, lines: Sequence[str], language: str = "diff") -> str:
-    return f"<details><summary>{title}</summary>\n\n{_fence(lines, language)}\n\n</details>"
-
-
-def _fence(lines: Iterable[str], language: str = "") -> str:
-    text = "\n".join(lines)
-    ticks = "`" * max(3, _longest_ticks(text) + 1)
-    return f"{ticks}{language}\n{text}\n{ticks}"
-
-
-def _code(text: str) -> str:
-    """*text* as a code span, in which nothing is anything else than itself."""
-    ticks = "`" * (_longest_ticks(text) + 1)
-    gap = " " if len(ticks) > 1 else ""
-    return f"{ticks}{gap}{_line(text)}{gap}{ticks}"
-
-
-def _longest_ticks(text: str) -> int:
-    return max(map(len, re.findall("`+", text)), default=0)
-
-
-def _html(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
-
-
-def _line(text: object) -> str:
-    """Text of others on one line, with what cannot be seen shown, and not endless."""
-    said = safe(str(text)[: _LONGEST_VALUE + 1], keep_newlines=False)
-    more = len(str(text)) - _LONGEST_VALUE
-    return f"{said[:_LONGEST_VALUE]}… ({more} more characters)" if more > 0 else said

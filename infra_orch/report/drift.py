@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infra_orch.report.comment import resource_lines
 from infra_orch.report.document import unit_json
+from infra_orch.report.markdown import code, fence, length, one_line, so_many
 from infra_orch.report.style import Style, safe
 from infra_orch.report.terminal import change_lines, failure_lines
 from infra_orch.run.outcome import Outcome, Status
@@ -49,6 +51,35 @@ def drift_lines(looked: Mapping[str, Looked], style: Style) -> Iterator[str]:
     if fine:
         yield style(f"as their states have them: {', '.join(fine)}", "dim")
     yield _summary(looked, style)
+
+
+def drift_markdown(looked: Mapping[str, Looked], limit: int) -> str:
+    """Return it as Markdown of at most *limit* characters: what has drifted, each in a fence, and what is left out."""
+    head = f"### {_summary(looked, Style())}"
+    parts = list(_parts(looked))
+    room = limit - length(head) - len(_LEFT_OUT) - 20
+    shown = []
+    for part in parts:
+        room -= length(part) + 2
+        if room < 0:
+            break
+        shown.append(part)
+    more = len(parts) - len(shown)
+    return "\n\n".join([head, *shown, *([_LEFT_OUT.format(so_many(parts[-more:], "unit"))] if more else [])])
+
+
+_LEFT_OUT = "*Shortened to fit. Not shown here: {}.*"
+
+
+def _parts(looked: Mapping[str, Looked]) -> Iterator[str]:
+    for name, one in looked.items():
+        if one.drifted:
+            since = f"since run {code(str(one.record['run']))} ({one_line(one.record['at'])})"
+            title = f"#### {code(name)}: {so_many(one.outcome.resources, 'resource')} drifted {since}"
+            yield f"{title}\n\n{fence(resource_lines(one.outcome, attributes=True), 'diff')}"
+        elif one.outcome.status is not Status.UNCHANGED:
+            failure = one.outcome.failure
+            yield f"#### {code(name)}: {one.outcome.status}\n\n{fence([one_line(failure.summary if failure else '')])}"
 
 
 def drift_document(looked: Mapping[str, Looked], seconds: float) -> str:

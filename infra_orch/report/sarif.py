@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from infra_orch._version import __version__
@@ -37,13 +38,7 @@ def sarif(stacks: Mapping[str, Mapping[str, Any]], prefix: str) -> str:
         {"id": rule, "shortDescription": {"text": text}, "defaultConfiguration": {"level": level}}
         for rule, (level, text) in _RULES.items()
     ]
-    results = [
-        _result(rule, text, f"{prefix}stacks/{stack}/rendered/{name}/main.tf", f"{stack}/{name}", address)
-        for stack, run in stacks.items()
-        for name, node in read_outcomes(run).items()
-        if not node.is_task
-        for rule, text, address in _found(node)
-    ]
+    results = [_result(found) for found in findings(stacks, prefix)]
     results = sorted(results, key=lambda result: _LEVELS.index(result["level"]))[:_MOST]
     driver = {"name": "infra-orch", "version": __version__, "rules": rules}
     run = {"tool": {"driver": driver}, "results": results, "columnKind": "unicodeCodePoints"}
@@ -55,30 +50,58 @@ def sarif(stacks: Mapping[str, Mapping[str, Any]], prefix: str) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _found(node: Outcome) -> Iterator[tuple[str, str, str]]:
-    """What there is to say of a unit: the rule, a text, and the address of a resource."""
+@dataclass(frozen=True)
+class Finding:
+    """Something to say of a unit at its rendered *file*. *address* is that of the resource that it is about, if it is
+    about one. *detail* is what Terraform said.
+    """
+
+    rule: str
+    text: str
+    file: str
+    unit: str
+    address: str = ""
+    detail: str = ""
+
+    @property
+    def level(self) -> str:
+        """How bad it is: `error`, `warning` or `note`."""
+        return _RULES[self.rule][0]
+
+
+def findings(stacks: Mapping[str, Mapping[str, Any]], prefix: str) -> Iterator[Finding]:
+    """Yield what there is to say of units, given the documents of runs as sarif() is."""
+    for stack, run in stacks.items():
+        for name, node in read_outcomes(run).items():
+            if not node.is_task:
+                yield from _found(node, f"{prefix}stacks/{stack}/rendered/{name}/main.tf", f"{stack}/{name}")
+
+
+def _found(node: Outcome, file: str, unit: str) -> Iterator[Finding]:
     if node.status in (Status.FAILED, Status.REFUSED, Status.DEFERRED):
-        yield node.status, node.failure.summary if node.failure else node.status, ""
+        failure = node.failure
+        text, detail = (failure.summary, failure.detail) if failure else (str(node.status), "")
+        yield Finding(node.status, text, file, unit, detail=detail)
     for change in node.resources:
         if change.destroys:
             rule = "replaced" if change.replaces else "destroyed"
-            yield rule, f"{change.address} is {rule}", change.address
+            yield Finding(rule, f"{change.address} is {rule}", file, unit, change.address)
     for warning in node.warnings:
-        yield "warned", warning, ""
+        yield Finding("warned", warning, file, unit)
 
 
-def _result(rule: str, text: str, file: str, unit: str, address: str) -> dict[str, Any]:
-    name = safe(f"{unit}: {address}" if address else unit, keep_newlines=False)
+def _result(found: Finding) -> dict[str, Any]:
+    name = safe(f"{found.unit}: {found.address}" if found.address else found.unit, keep_newlines=False)
     return {
-        "ruleId": rule,
-        "level": _RULES[rule][0],
-        "message": {"text": safe(f"{unit}: {text}")},
+        "ruleId": found.rule,
+        "level": found.level,
+        "message": {"text": safe(f"{found.unit}: {found.text}")},
         "locations": [
             {
-                "physicalLocation": {"artifactLocation": {"uri": file}, "region": {"startLine": 1}},
+                "physicalLocation": {"artifactLocation": {"uri": found.file}, "region": {"startLine": 1}},
                 "logicalLocations": [{"fullyQualifiedName": name}],
             }
         ],
         # The same thing in another run is the same alert.
-        "partialFingerprints": {"infraOrch/v1": f"{rule} {name}"},
+        "partialFingerprints": {"infraOrch/v1": f"{found.rule} {name}"},
     }
