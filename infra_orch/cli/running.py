@@ -56,7 +56,9 @@ def plan(
         max_failures=max_failures,
         timings=timings,
         changed_only=changed_only,
-        change=change_asked_for(base, wanted=affected, downstream=not no_downstream, why=why),
+        change=change_asked_for(
+            base, wanted=affected, downstream=not no_downstream, why=why, from_rendered=from_rendered
+        ),
         with_upstream=with_upstream,
         with_downstream=with_downstream,
         json=json,
@@ -143,6 +145,7 @@ def preview(
         int, typer.Option("--limit", metavar="N", help="Characters that it may have.", envvar="INFRA_ORCH_LIMIT")
     ] = 65536,
     sandbox: o.Sandbox = False,
+    from_rendered: o.FromRendered = False,
     prune: o.Prune = False,
     policies: o.Policies = None,
     parallelism: o.Parallelism = None,
@@ -164,16 +167,17 @@ def preview(
         None,
         fail_fast=fail_fast,
         max_failures=max_failures,
-        change=change_asked_for(base, wanted=True, downstream=not no_downstream, why=why),
+        change=change_asked_for(base, wanted=True, downstream=not no_downstream, why=why, from_rendered=from_rendered),
         with_upstream=False,
         with_downstream=False,
         sandbox=sandbox,
+        from_rendered=from_rendered,
         prune=prune,
         detailed_exitcode=detailed_exitcode,
         policies=policies,
     )
     project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console()
-    stacks = asked_for(project, stack or (), console, everything=False, affected=True)
+    stacks = asked_for(project, stack or (), console, everything=False, affected=True, from_rendered=from_rendered)
     return command(project, stacks, options, told, console)
 
 
@@ -228,7 +232,9 @@ def apply(
         max_failures=max_failures,
         timings=timings,
         changed_only=changed_only,
-        change=change_asked_for(base, wanted=affected, downstream=not no_downstream, why=why),
+        change=change_asked_for(
+            base, wanted=affected, downstream=not no_downstream, why=why, from_rendered=from_rendered
+        ),
         with_upstream=with_upstream,
         with_downstream=with_downstream,
         json=json,
