@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from conftest import Desk
 
 RENDERED = "stacks/prod/rendered"
+PROVIDERS = ', providers=[Provider("random", source="hashicorp/random", version="~> 3.0")]'
 
 
 @pytest.fixture
@@ -157,6 +158,34 @@ def test_no_python_of_either_side_is_run_to_preview_and_apply_what_is_affected(t
     assert not mark(desk).exists()
     assert "dev/network" in (desk.root.parent / "comment.md").read_text()
     assert desk.run("output", "dev", "network", "name", "--from-rendered").out == "prod\n"
+
+
+def test_stacks_that_a_change_deletes_are_destroyed_where_that_is_asked_for(base: Desk) -> None:
+    base.write({"stacks/prod/stack.py": PROD.replace(PROVIDERS, "")})
+    assert base.run("apply", "--all", "--auto-approve").code == 0
+    as_base(base)
+    base.git("rm", "-rq", "stacks/far", "stacks/team/dev/stack.py", "stacks/team/dev/rendered")
+    base.commit()
+    change = ("--affected", "--base", "then", "--from-rendered")
+    assert "deleted since then: the stack far, the stack team/dev; --prune destroys" in base.run("plan", *change).err
+    done = base.run("apply", *change, "--prune", "--auto-approve", "--json")
+    assert done.code == 0, done.err
+    stacks = json.loads(done.out)["stacks"]
+    assert {stack: sorted(of["units"]) for stack, of in stacks.items()} == {"far": ["f", "g"], "team/dev": ["e"]}
+
+
+def test_what_is_brought_back_to_be_destroyed_is_guarded(base: Desk) -> None:
+    slow = 'resource "terraform_data" "it" {\n  provisioner "local-exec" {\n    when    = destroy\n    command = "true"\n  }\n}\n'
+    spec = "from infra_orch import Stack\nstack = Stack('loud')\nstack.unit('l', module='loud')\n"
+    base.write({"modules/loud/main.tf": slow, "stacks/loud/stack.py": spec})
+    assert base.run("apply", "loud", "--auto-approve").code == 0
+    as_base(base)
+    base.git("rm", "-rq", "stacks/loud")
+    base.commit()
+    change = ("--affected", "--base", "then", "--prune", "--auto-approve")
+    refused = base.run("apply", *change, "--from-rendered")
+    assert (refused.code, 'the provisioner "local-exec"' in refused.out + refused.err) == (77, True), refused.err
+    assert base.run("apply", *change).code == 0
 
 
 def forged(desk: Desk) -> str:
