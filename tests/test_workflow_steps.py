@@ -111,9 +111,9 @@ def test_what_is_not_rendered_is_found_in_the_job_that_evaluates(two_units: Desk
 
 
 DENIES = """
-    from infra_orch.policies import policy
+    from infra_orch import policy
 
-    @policy()
+    @policy("deny")
     def never(plan):
         return "nothing is ever changed"
     """
@@ -144,7 +144,14 @@ def test_the_first_policies_of_a_project_are_asked_once_they_are_merged(two_unit
     desk.commit()
     assert TAKE.run(desk.root, BASE="HEAD^1").returncode == 0
     assert outputs(desk.root) == {}
-    assert desk.run("preview", "--base", "HEAD^1", "--from-rendered").code == 0
+    preview = ("preview", "--base", "HEAD^1", "--from-rendered")
+    assert desk.run(*preview).code == 0
+    desk.git("checkout", "--quiet", ".")
+    desk.write({"policies/mine.py": "# it allows all\n", "modules/network/more.txt": "newer"})
+    desk.commit()
+    assert TAKE.run(desk.root, BASE="HEAD^1").returncode == 0
+    denied = desk.run(*preview, "--policies", outputs(desk.root)["folder"])
+    assert (denied.code, "nothing is ever changed" in denied.out) == (77, True), denied.err
 
 
 FIND = step("apply.yml apply", "Find what the preview showed")
