@@ -181,9 +181,9 @@ def github(git: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     (git.parent / "bin" / "gh").write_text(GH.format(python=sys.executable))
     (git.parent / "bin" / "gh").chmod(0o755)
     pulls = [
-        {"merged_at": None, "base": {"ref": "main"}, "head": {"sha": "open"}},
-        {"merged_at": "2026-11-28", "base": {"ref": "other"}, "head": {"sha": "elsewhere"}},
-        {"merged_at": "2026-11-28", "base": {"ref": "main"}, "head": {"sha": "head"}},
+        {"number": 5, "merged_at": None, "base": {"ref": "main"}, "head": {"sha": "open"}},
+        {"number": 6, "merged_at": "2026-11-28", "base": {"ref": "other"}, "head": {"sha": "elsewhere"}},
+        {"number": 7, "merged_at": "2026-11-28", "base": {"ref": "main"}, "head": {"sha": "head"}},
     ]
     found: dict[str, Any] = {"repos/me/it/commits/merge/pulls": pulls, "artifacts": {}}
     return found | {"merge": [], "head": []}
@@ -210,12 +210,19 @@ def test_what_a_merge_queue_planned_is_applied_or_what_the_pull_request_did(
 ) -> None:
     done = find(git, github | {planned: [a_run(1)], "artifacts": {"1": PLANNED}})
     assert done.returncode == 0, done.stderr
+    assert outputs(git)["number"] == "7"
     assert (Path(outputs(git)["bundles"]) / "tree").read_text() == "plan"
+
+
+def test_what_was_pushed_without_a_pull_request_has_no_plan(git: Path, github: dict[str, Any]) -> None:
+    done = find(git, github | {"repos/me/it/commits/merge/pulls": []})
+    assert (done.returncode, outputs(git)) == (1, {"number": ""})
+    assert "Run this workflow by hand" in done.stdout
 
 
 def test_what_a_fork_left_is_never_applied(git: Path, github: dict[str, Any]) -> None:
     done = find(git, github | {"head": [a_run(1, "mallory/it")], "artifacts": {"1": PLANNED}})
-    assert (done.returncode, outputs(git)) == (1, {})
+    assert (done.returncode, outputs(git)) == (1, {"number": "7"})
     assert "Run this workflow by hand" in done.stdout
 
 
@@ -224,13 +231,13 @@ def test_what_a_fork_left_is_never_applied(git: Path, github: dict[str, Any]) ->
 )
 def test_where_no_plan_was_left_that_is_an_error(git: Path, github: dict[str, Any], left: dict[str, Any]) -> None:
     done = find(git, github | {"head": [a_run(1)], "artifacts": {"1": left}})
-    assert (done.returncode, outputs(git)) == (1, {})
+    assert (done.returncode, outputs(git)) == (1, {"number": "7"})
 
 
 def test_where_the_preview_showed_no_changes_there_is_nothing_to_apply(git: Path, github: dict[str, Any]) -> None:
     left = {"infra-orch-default": {"has_changes": "false\n", "report.html": ""}}
     done = find(git, github | {"head": [a_run(1)], "artifacts": {"1": left}})
-    assert (done.returncode, outputs(git)) == (0, {})
+    assert (done.returncode, outputs(git)) == (0, {"number": "7"})
 
 
 def commit(folder: Path, name: str, text: str = "x") -> None:
@@ -274,6 +281,17 @@ def test_records_are_pushed_beside_what_others_pushed_meanwhile(git: Path, tmp_p
         ["first", "modules/second.tf", "modules/third.tf", "README.md", *["stacks/prod/record/web.json"] * 2]
     )
     assert told(remote, "show", "main:stacks/prod/record/web.json") == "of the second"
+
+
+def test_where_nothing_but_records_came_since_the_merge_the_apply_is_of_their_commit(git: Path, tmp_path: Path) -> None:
+    """It is one that everybody can look up, and no copy of it."""
+    commit(git, "stacks/prod/record/web.json")
+    tip = told(git, "rev-parse", "HEAD")
+    told(git, "update-ref", "refs/remotes/origin/main", tip)
+    told(git, "reset", "--quiet", "--hard", "HEAD~1")
+    assert LET_PUSH.run(git).returncode == 0
+    along = step("apply.yml apply", "Take along the records of runs that ended since the merge").run(git, BRANCH="main")
+    assert (along.returncode, told(git, "rev-parse", "HEAD")) == (0, tip), along.stderr
 
 
 def test_git_has_the_token_where_a_step_has_it_and_nowhere_else(git: Path) -> None:

@@ -103,6 +103,7 @@ def test_what_may_write_and_what_gets_a_token_is_this_and_no_more() -> None:
             "id-token": "write",
             "actions": "read",
             "pull-requests": "write",
+            "statuses": "write",
         },
         "apply.yml outdated": {"contents": "read", "pull-requests": "write"},
         "drift.yml drift": {"contents": "read", "id-token": "write", "issues": "write"},
