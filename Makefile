@@ -28,11 +28,14 @@ test-faults: setup ## Kill runs at random moments, ROUNDS=20 of each kind, and c
 test-differential: setup ## Compare Terraform through the provider gateway with Terraform without it, in every case
 	DIFFERENTIAL=whole DIFFERENTIAL_RUNS=200 $(RUN) -m pytest -n auto --dist loadfile tests/gateway $(ARGS)
 
-lint: setup ## Check style, the layers' imports, and the format of the Terraform files
+lint: setup ## Check style, the layers' imports, the format of the Terraform files, and the workflows
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
 	$(RUN) .ci/terraform_fmt.py modules stacks .ci/demo/modules
+	$(VENV)/bin/zizmor --offline --quiet .github
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 
 types: setup ## Check the types of the package, and of a stack file as a user would
 	$(RUN) -m mypy

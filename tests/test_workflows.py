@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pipelines import ACTION, FOR_PROJECTS, ROOT, gitlab, workflow
 
-ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
+FILES = [*WORKFLOWS, ACTION]
+PROGRAMS = Path(sys.executable).parent
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -18,14 +24,21 @@ def test_a_workflow_says_what_it_may_do_and_that_is_to_read(path: Path) -> None:
     assert "pull_request_target" not in text
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_an_action_is_named_by_its_hash(path: Path) -> None:
-    used = re.findall(r"uses: (\S+)", path.read_text(encoding="utf-8"))
+    used = re.findall(r"\buses: (\S+)", path.read_text(encoding="utf-8"))
     assert used
     assert [name for name in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", name)] == []
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_an_action_is_the_same_one_everywhere() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in FILES)
+    used = set(re.findall(r"\buses: (\S+@\S+  # v\S+)", text))
+    assert len({one.partition("@")[0] for one in used}) == len(used)
+    assert len(used) == len(set(re.findall(r"\buses: (\S+)", text)))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_nothing_that_others_write_becomes_part_of_a_script(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").split("\n")
     inside = -1
@@ -37,3 +50,116 @@ def test_nothing_that_others_write_becomes_part_of_a_script(path: Path) -> None:
         if begins:
             inside = len(begins[1]) + len(begins[2] or "")
         assert not (inside >= 0 and "${{" in line), line
+
+
+def test_zizmor_finds_nothing() -> None:
+    argv = [str(PROGRAMS / "zizmor"), "--offline", "--quiet", "--no-progress", str(ROOT / ".github")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _fits(schema: str, *paths: Path) -> None:
+    argv = [str(PROGRAMS / "check-jsonschema"), "--builtin-schema", schema, *map(str, paths)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_files_are_what_their_schemas_say(tmp_path: Path) -> None:
+    _fits("vendor.github-workflows", *WORKFLOWS)
+    _fits("vendor.github-actions", ACTION)
+    (tmp_path / ".gitlab-ci.json").write_text(json.dumps(gitlab()), encoding="utf-8")
+    _fits("vendor.gitlab-ci", tmp_path / ".gitlab-ci.json")
+
+
+def jobs() -> dict[str, Any]:
+    """The jobs of the workflows for projects, by `file job`."""
+    return {f"{name} {job}": about for name in FOR_PROJECTS for job, about in workflow(name)["jobs"].items()}
+
+
+def test_no_job_for_projects_begins_where_none_is_set_up() -> None:
+    """They lie in this repository, too, which has nothing to apply."""
+    begins = {name: str(job.get("if", "")) for name, job in jobs().items() if "render" not in job.get("needs", [])}
+    assert begins.keys() == jobs().keys() - {"preview.yml plan", "preview.yml result"}
+    assert [name for name, condition in begins.items() if "vars.INFRA_ORCH_PACKAGE != ''" not in condition] == []
+    # A job that needs one that was passed over is so, too, unless it says `always()`.
+    plan, result = jobs()["preview.yml plan"], jobs()["preview.yml result"]
+    assert (plan["needs"], "always()" in plan["if"]) == ("render", False)
+    assert result["if"] == "always() && vars.INFRA_ORCH_PACKAGE != ''"
+
+
+def test_what_may_write_and_what_gets_a_token_is_this_and_no_more() -> None:
+    given = {name: job["permissions"] for name, job in jobs().items() if "permissions" in job}
+    assert given == {
+        "preview.yml plan": {
+            "contents": "read",
+            "id-token": "write",
+            "pull-requests": "write",
+            "statuses": "write",
+            "checks": "write",
+        },
+        "preview.yml result": {},
+        "apply.yml apply": {
+            "contents": "write",
+            "id-token": "write",
+            "actions": "read",
+            "pull-requests": "write",
+            "statuses": "write",
+        },
+        "apply.yml outdated": {"contents": "read", "pull-requests": "write"},
+        "drift.yml drift": {"contents": "read", "id-token": "write", "issues": "write"},
+    }
+
+
+def test_where_there_are_credentials_no_python_of_the_project_is_evaluated() -> None:
+    for name, job in jobs().items():
+        scripts = "\n".join(step.get("run", "") for step in job["steps"]).replace("\\\n", "")
+        called = re.findall(r"^ *infra-orch .*$", scripts, re.MULTILINE)
+        if "id-token" in job.get("permissions", {}):
+            assert called, name
+            assert [line for line in called if "--from-rendered" not in line] == []
+        assert ("secrets." in json.dumps(job)) <= ("id-token" in job.get("permissions", {})), name
+
+
+def test_nothing_is_installed_or_checked_out_once_there_are_credentials() -> None:
+    for name, job in jobs().items():
+        uses = [step.get("uses", "").partition("@")[0] or step["name"] for step in job["steps"]]
+        if "aws-actions/configure-aws-credentials" in uses:
+            after = uses[uses.index("aws-actions/configure-aws-credentials") :]
+            assert not {"actions/checkout", "actions/setup-python", "Install infra-orch"}.intersection(after), name
+
+
+def test_the_check_that_is_required_always_answers() -> None:
+    preview = workflow("preview.yml")
+    events = preview[True]  # `on`, as YAML 1.1 reads it
+    assert events == {"pull_request": None, "merge_group": None}, "a filter of paths or branches leaves it waiting"
+    result = preview["jobs"]["result"]
+    assert result["name"] == "infra-orch"
+    assert sorted(result["needs"]) == sorted(preview["jobs"].keys() - {"result"})
+    assert "strategy" not in result
+
+
+def test_an_apply_waits_for_the_one_before_it_and_is_never_cancelled() -> None:
+    about = workflow("apply.yml")["jobs"]["apply"]
+    assert about["concurrency"] == {
+        "group": "infra-orch-apply-${{ matrix.group }}",
+        "cancel-in-progress": False,
+        "queue": "max",
+    }
+    assert about["environment"] == "infra-orch-apply"
+    assert about["strategy"] == workflow("preview.yml")["jobs"]["plan"]["strategy"], "groups are planned as applied"
+    assert gitlab()["apply"]["resource_group"]
+
+
+def test_the_records_that_are_pushed_begin_no_further_apply() -> None:
+    assert workflow("apply.yml")[True]["push"]["paths-ignore"] == ["**/stacks/**/record/**"]
+    assert "git push -o ci.skip" in "\n".join(gitlab()["apply"]["script"])
+
+
+def test_at_gitlab_a_fork_gets_no_credentials_and_a_branch_none_that_apply() -> None:
+    pipeline = gitlab()
+    (rule,) = pipeline["plan"]["rules"]
+    assert "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID" in rule["if"]
+    (rule,) = pipeline["apply"]["rules"]
+    assert "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH" in rule["if"]
+    assert "id_tokens" not in pipeline["render"]
+    assert "extends" not in pipeline["render"]

@@ -1,7 +1,7 @@
 """Where the bundle of a preview is kept: as a file, in a folder, or below a prefix in S3.
 
-In a folder and in S3 it goes by the tree that git has of the commit: what was previewed on a branch is found again by
-the merge that brings the same content, whatever the commit's id.
+In a folder and in S3 it goes by the content of the commit: what was previewed on a branch is found again by the merge
+that brings the same, whatever the commit's id.
 """
 
 from __future__ import annotations
@@ -74,6 +74,16 @@ class Place:
                 write_atomically(into, content, mode=0o600)
                 return into, self.called(name)
         return None
+
+    def only(self, end: str) -> Path | None:
+        """Return the one bundle in a folder whose name ends so; None where there are several, or none.
+
+        Somebody put it there for this. What it is of is compared before anything of it is done.
+        """
+        if self.is_file or self.is_remote:
+            return None
+        found = [path for path in Path(self.text).glob("*") if path.name.endswith(end)]
+        return found[0] if len(found) == 1 else None
 
 
 def _content(s3: Any, at: dict[str, str]) -> bytes | None:

@@ -23,7 +23,7 @@ _SHAPE = {
     "schema": int,
     "base": str,
     "commit": Optional(str),
-    "tree": Optional(str),
+    "content": Optional(str),
     "group": str,
     "sandbox": bool,
     "infra_orch": str,
@@ -35,14 +35,14 @@ _SHAPE = {
 
 @dataclass(frozen=True)
 class About:
-    """What a preview was of: *commit*, whose content git calls *tree*, compared with *base*.
+    """What a preview was of: *commit*, compared with *base*. *content*: a digest of what that commit holds.
 
     *let_go*: what came after units that are deleted, by these, as `network/vpc`.
     """
 
     base: str
     commit: str | None
-    tree: str | None
+    content: str | None
     group: str
     sandbox: bool
     infra_orch: str

@@ -69,6 +69,7 @@ def graph(
     head: o.Head = None,
     no_downstream: o.NoDownstream = False,
     why: o.Why = False,
+    from_rendered: o.FromRendered = False,
 ) -> int:
     """Show what depends on what."""
     from infra_orch.commands.affecting import change_asked_for
@@ -76,10 +77,14 @@ def graph(
     from infra_orch.commands.stacks import chosen_stacks
 
     project, console = project_here(), Console()
-    change = change_asked_for(base, head, wanted=affected, downstream=not no_downstream, why=why)
+    change = change_asked_for(
+        base, head, wanted=affected, downstream=not no_downstream, why=why, from_rendered=from_rendered
+    )
     every = not stack and (all or change is not None)
-    stacks = [] if every and change else chosen_stacks(project, stack or (), console, everything=all)
-    return command(project, stacks, console, form=format, change=change)
+    stacks: list[str] = []
+    if not (every and change):
+        stacks = chosen_stacks(project, stack or (), console, everything=all, from_rendered=from_rendered)
+    return command(project, stacks, console, form=format, change=change, from_rendered=from_rendered)
 
 
 def explain(

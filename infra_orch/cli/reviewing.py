@@ -94,6 +94,7 @@ def preview(
         ),
     ] = None,
     sandbox: o.Sandbox = False,
+    from_rendered: o.FromRendered = False,
     prune: o.Prune = False,
     policies: o.Policies = None,
     parallelism: o.Parallelism = None,
@@ -125,17 +126,18 @@ def preview(
         None,
         fail_fast=fail_fast,
         max_failures=max_failures,
-        change=change_asked_for(base, wanted=True, downstream=not no_downstream, why=why),
+        change=change_asked_for(base, wanted=True, downstream=not no_downstream, why=why, from_rendered=from_rendered),
         with_upstream=False,
         with_downstream=False,
         sandbox=sandbox,
+        from_rendered=from_rendered,
         prune=prune,
         detailed_exitcode=detailed_exitcode,
         policies=policies,
     )
     project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console()
     with _poster(project, console, told, host, pull_request) if post else nullcontext() as poster:
-        stacks = asked_for(project, stack or (), console, everything=False, affected=True)
+        stacks = asked_for(project, stack or (), console, everything=False, affected=True, from_rendered=from_rendered)
         return command(project, stacks, options, told, console, poster)
 
 

@@ -57,7 +57,9 @@ def plan(
         max_failures=max_failures,
         timings=timings,
         changed_only=changed_only,
-        change=change_asked_for(base, wanted=affected, downstream=not no_downstream, why=why),
+        change=change_asked_for(
+            base, wanted=affected, downstream=not no_downstream, why=why, from_rendered=from_rendered
+        ),
         with_upstream=with_upstream,
         with_downstream=with_downstream,
         json=json,
@@ -201,7 +203,9 @@ def apply(
         max_failures=max_failures,
         timings=timings,
         changed_only=changed_only,
-        change=change_asked_for(base, wanted=affected, downstream=not no_downstream, why=why),
+        change=change_asked_for(
+            base, wanted=affected, downstream=not no_downstream, why=why, from_rendered=from_rendered
+        ),
         with_upstream=with_upstream,
         with_downstream=with_downstream,
         json=json,

@@ -5,23 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from infra_orch.commands.contents import Alike, Side, alike_on_both
+from infra_orch.commands.copies import Copy, copied
+from infra_orch.commands.rendered import RenderedSide, committed_in
 from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
 from infra_orch.errors import UsageError, UserError
 from infra_orch.fingerprint.affected import Affected, Content, affected
-from infra_orch.git.export import export
 from infra_orch.git.repository import Repository, find_repository
 from infra_orch.project import Project, is_spec
 
 _MADE = re.compile(r"(?:.+/)?stacks/.+/(?:rendered/(?:stack\.json|[^/]+/[^/]+\.tf)|record/(?:runs/)?[^/]+\.json)")
 """What is made of specs and runs, and so tells nothing of what has changed."""
+_RECORD = re.compile(r"(?:.+/)?stacks/.+/record/(?:runs/)?[^/]+\.json")
 
 
 _Contents: TypeAlias = dict[str, Content | str]
@@ -31,17 +32,25 @@ _Contents: TypeAlias = dict[str, Content | str]
 class Change:
     """From the commit *base* to the one called *head*, or to the working tree.
 
-    *downstream*: what comes after an affected unit is so, too. *why*: the reasons are told.
+    *downstream*: what comes after an affected unit is so, too. *why*: the reasons are told. *rendered*: it is told from
+    the files that are rendered and committed, without evaluating any Python of either side.
     """
 
     base: str
     head: str | None = None
     downstream: bool = True
     why: bool = False
+    rendered: bool = False
 
 
 def change_asked_for(
-    base: str | None, head: str | None = None, *, wanted: bool, downstream: bool, why: bool
+    base: str | None,
+    head: str | None = None,
+    *,
+    wanted: bool,
+    downstream: bool,
+    why: bool,
+    from_rendered: bool = False,
 ) -> Change | None:
     """Return the change that the flags name. Raises UsageError where they do not go together."""
     if not wanted:
@@ -52,30 +61,33 @@ def change_asked_for(
         return None
     if not base:
         raise UsageError("--affected compares with a commit, which is missing", hint="--base main")
-    return Change(base, head, downstream, why)
+    return Change(base, head, downstream, why, from_rendered)
 
 
 def affected_units(project: Project, stacks: Sequence[str] | None, change: Change, console: Console) -> Affected:
     """Return what a change affects in *stacks*; None: in all that there are, or were.
 
     The specs of both sides are evaluated, as far as what comes of them is not known: the base's, and the head's where
-    one is named, from a copy of the commit: the checkout is not touched. Raises UsageError where a commit is not there.
+    one is named, from a copy of the commit: the checkout is not touched. Where the change is told from rendered files,
+    nothing is evaluated. Raises UsageError where a commit is not there, and as RenderedSide.contents() does.
     """
     repository = find_repository(project.root)
     if repository is None:
         raise UsageError("--affected compares with a commit, and this is no git repository", hint="git init")
     wanted = None if stacks is None else frozenset(stacks)
-    compared = _compared(project, repository, change, wanted)
+    compare = _compared_as_rendered if change.rendered else _compared
+    compared = compare(project, repository, change, wanted)
     # What a stack comes after may be in others, and be affected.
     seen = wanted
     while seen is not None and (more := compared.referred_to - seen):
         seen |= more
-        compared = _compared(project, repository, change, seen)
+        compared = compare(project, repository, change, seen)
     if compared.said:
         console.note(compared.said)
     for name, why in compared.before.items():
         if isinstance(why, str) and name in compared.after:
-            console.warn(f"{name} cannot be evaluated as it was at {change.base}, so all of it is selected: {why}")
+            cannot = "told" if change.rendered else "evaluated"
+            console.warn(f"{name} cannot be {cannot} as it was at {change.base}, so all of it is selected: {why}")
     for name, why in compared.after.items():
         if isinstance(why, str) and change.head:
             console.warn(f"{name} cannot be evaluated as it is at {change.head}: {why}")
@@ -108,6 +120,31 @@ def _compared(project: Project, repository: Repository, change: Change, stacks: 
         now.specs.evaluate()
         then.specs.evaluate()  # after the other side, of which most is the same, and is known now
         return replace(_differing(now, then), said="".join(now.specs.said).rstrip())
+
+
+def _compared_as_rendered(
+    project: Project, repository: Repository, change: Change, stacks: frozenset[str] | None
+) -> _Compared:
+    committed_in(project)
+    with contextlib.ExitStack() as stack:
+        then = _rendered_side(stack.enter_context(copied(project, repository, change.base, _no_record)), stacks)
+        now = RenderedSide(project, repository.root, stacks, here=True)
+        if change.head is not None:
+            now = _rendered_side(stack.enter_context(copied(project, repository, change.head, _no_record)), stacks)
+        # What lies rendered of a stack whose spec is deleted is there to destroy it.
+        left = (then.specs - now.specs) & now.folders.keys()
+        after: _Contents = dict(now.contents([name for name in now.folders if name not in left]))
+        before: _Contents = {name: then.content(name) for name in then.folders}
+    known = (found.stack for found in (*after.values(), *before.values()) if isinstance(found, Content))
+    return _Compared(after, before, frozenset(name for one in known for name in one.stacks_before))
+
+
+def _rendered_side(copy: Copy, stacks: frozenset[str] | None) -> RenderedSide:
+    return RenderedSide(copy.project, copy.within, stacks)
+
+
+def _no_record(path: str) -> bool:
+    return not _RECORD.fullmatch(path)
 
 
 def affected_stacks(project: Project, stacks: Sequence[str], change: Change, console: Console) -> list[str]:
@@ -192,21 +229,13 @@ def _explain(found: Affected, console: Console) -> None:
 
 @contextlib.contextmanager
 def _at(project: Project, repository: Repository, ref: str, stacks: frozenset[str] | None) -> Iterator[Side]:
-    """The project as it was at a commit, in a folder of its own that is removed afterwards."""
-    commit = repository.resolve(ref)
-    if commit is None:
-        raise UsageError(f'there is no commit "{ref}" here', hint=_how_to_get(repository, ref))
-    with tempfile.TemporaryDirectory(prefix="infra-orch-") as folder:
-        copy = Path(folder).resolve() / "copy"
-        copy.mkdir()
-        place = project.root.relative_to(repository.root)
-        prefix, root = "" if place == Path() else f"{place.as_posix()}/", copy / place
-        aside = export(repository, commit, copy, lambda path: not _MADE.fullmatch(path), _is_spec(prefix))
-        (root / "stacks").mkdir(parents=True, exist_ok=True)
-        here = Path.cwd().resolve()
-        cwd = copy / here.relative_to(repository.root) if here.is_relative_to(repository.root) else root
-        there = replace(project, root=root, caches=project.cache)
-        side = Side(there, copy, cwd if cwd.is_dir() else root, stacks, aside)
+    """The project as it was at a commit, to be evaluated in a folder of its own that is removed afterwards."""
+    place = project.root.relative_to(repository.root)
+    prefix = "" if place == Path() else f"{place.as_posix()}/"
+    with copied(project, repository, ref, lambda path: not _MADE.fullmatch(path), _is_spec(prefix)) as copy:
+        root, here = copy.project.root, Path.cwd().resolve()
+        cwd = copy.within / here.relative_to(repository.root) if here.is_relative_to(repository.root) else root
+        side = Side(copy.project, copy.within, cwd if cwd.is_dir() else root, stacks, copy.aside)
         try:
             yield side
         finally:
@@ -216,16 +245,3 @@ def _at(project: Project, repository: Repository, ref: str, stacks: frozenset[st
 def _is_spec(project: str) -> Callable[[str], bool]:
     """Whether a file of the repository is a spec, where the project's begin with the path *project*."""
     return lambda path: path.startswith(project) and is_spec(path[len(project) :])
-
-
-def _how_to_get(repository: Repository, ref: str) -> str:
-    if repository.head() is None:
-        return "this repository has no commit yet: git commit"
-    shallow = repository.git("rev-parse", "--is-shallow-repository").strip() == b"true"
-    name = ref.removeprefix("origin/")
-    if shallow:
-        fetch = f"git fetch --depth=1 origin {name}:refs/remotes/origin/{name}"
-        return f"this is a shallow clone: {fetch}, and --base origin/{name}; or git fetch --unshallow"
-    if re.fullmatch(r"[0-9a-f]{7,40}", ref):
-        return "git fetch origin brings commits that are not here yet"
-    return f"git fetch origin {name}, and --base origin/{name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -128,10 +129,10 @@ class PreviewWriter:
     ) -> None:
         """Write the bundle: *plans* by stack, and *texts* of what was shown. Raises as Place.put() does."""
         commit = repository.head() if repository else None
-        tree = repository.tree(commit) if repository and commit else None
+        content = content_of(project, repository, commit) if repository and commit else None
         released = {node: sorted(after) for node, after in sorted(let_go.items())}
-        about = AboutPreview(self.base, commit, tree, self.group, sandbox, __version__, released)
-        name = bundle_name(tree, self.group)
+        about = AboutPreview(self.base, commit, content, self.group, sandbox, __version__, released)
+        name = self.place.text if self.place.is_file else bundle_name(content, self.group)
         with room_for_bundles(project) as room:
             path = room / "preview"
             write_preview(path, about, plans, texts)
@@ -163,14 +164,27 @@ def preview_writer(text: str | None, base: str, group: str) -> PreviewWriter | N
     return PreviewWriter(place, base, group, seal, {})
 
 
-def bundle_name(tree: str | None, group: str) -> str:
-    """Return what the bundle of a preview is called in a folder, by what git calls the content that it is of.
+def content_of(project: Project, repository: Repository, commit: str) -> str:
+    """Return a digest of all that the repository holds in *commit*, but for records: every run adds some."""
+    place = repository.relative(project.stacks)
+    digest = hashlib.sha256()
+    for path, mode, blob in repository.list_entries(commit, "", lambda path: not _is_record(path, place)):
+        digest.update(f"{mode} {blob} {path}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _is_record(path: str, stacks: str) -> bool:
+    return path.startswith(f"{stacks}/") and "/record/" in path
+
+
+def bundle_name(content: str | None, group: str) -> str:
+    """Return what the bundle of a preview is called in a folder, by the content that it is of.
 
     Raises UsageError where there is none.
     """
-    if tree is None:
+    if content is None:
         raise UsageError("bundles in a folder go by what is committed, and nothing is", hint="name a file instead")
-    return f"{tree}-{group}.bundle"
+    return f"{content}-{group}.bundle"
 
 
 def _about(run: Session, options: RunOptions, sources: Mapping[str, str]) -> About:

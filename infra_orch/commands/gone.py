@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from infra_orch.commands.opening import Opened, others_of
+from infra_orch.commands.rendered import committed_render
 from infra_orch.console import Console
 from infra_orch.errors import UserError
 from infra_orch.git.repository import Repository, find_repository
 from infra_orch.graph.graph import Graph
+from infra_orch.guard.check import guarded
 from infra_orch.project import Project, StackFolder
 from infra_orch.record.leftover import bring_back
 from infra_orch.record.store import Records, exists, parse_record
@@ -18,12 +20,16 @@ from infra_orch.render.index import KeptUnit, RenderedStack, from_json, read_ind
 from infra_orch.render.neighbours import Neighbours
 
 
-def open_gone(project: Project, name: str, console: Console, *, sandbox: bool) -> Opened | None:
+def open_gone(
+    project: Project, name: str, console: Console, *, sandbox: bool, from_rendered: bool = False
+) -> Opened | None:
     """Open a deleted stack as git has it last: what still exists of it, by its records, has left the spec.
 
     None where nothing does. What another stack works on by now, as when a folder was renamed, is left alone, and that
-    is said. Raises UserError where git does not have what Terraform was given.
+    is said. *from_rendered*: the setting `allow` holds for what is brought back, and the stacks that it refers to have
+    to be what is committed. Raises UserError where git does not have what Terraform was given.
     """
+    project = guarded(project) if from_rendered else project
     folder, repository = StackFolder(project, project.stacks / name), find_repository(project.root)
     before = _last_render(folder, repository) if repository else None
     if repository is None or before is None:
@@ -38,7 +44,7 @@ def open_gone(project: Project, name: str, console: Console, *, sandbox: bool) -
         return None
     left_over = {unit: KeptUnit(units[unit], tuple(sorted(before.graph.downstream.get(unit, ())))) for unit in kept}
     empty = replace(before, units={}, tasks={}, graph=Graph.of((), ()), left_over=left_over)
-    return Opened(empty, {}, {}, others_of(before, read_index), records)
+    return Opened(empty, {}, {}, others_of(before, committed_render if from_rendered else read_index), records)
 
 
 def _last_render(folder: StackFolder, repository: Repository) -> RenderedStack | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from infra_orch.commands.affecting import Change, affected_units
+from infra_orch.commands.rendered import committed_renders
 from infra_orch.commands.specs import specs_of
 from infra_orch.commands.stacks import for_each_stack
 from infra_orch.console import Console
@@ -16,15 +17,30 @@ from infra_orch.render.index import RenderedStack
 from infra_orch.report.graph import FORMATS
 
 
-def graph(project: Project, stacks: Sequence[str], console: Console, *, form: str, change: Change | None = None) -> int:
+def graph(
+    project: Project,
+    stacks: Sequence[str],
+    console: Console,
+    *,
+    form: str,
+    change: Change | None = None,
+    from_rendered: bool = False,
+) -> int:
     """Print the graphs of stacks as `tree`, `mermaid`, `dot` or `json`; with *change* only what that affects.
 
-    Says everything that is wrong with a spec. Raises UsageError for another format, and as affected_units() does.
+    Says everything that is wrong with a spec. Raises UsageError for another format, and as affected_units() and, for
+    *from_rendered*, committed_renders() do.
     """
     if form not in FORMATS:
         raise UsageError(f'unknown format "{form}"', hint=nearest(form, FORMATS) or f"one of: {', '.join(FORMATS)}")
     found = affected_units(project, stacks or None, change, console) if change else None
-    rendered, code = _affected(found) if found else _evaluated(project, stacks, console)
+    if found:
+        rendered, code = _affected(found)
+    elif from_rendered:
+        committed = committed_renders(project, [project.stack(name) for name in stacks])
+        rendered, code = list(committed.values()), int(ExitCode.DONE)
+    else:
+        rendered, code = _evaluated(project, stacks, console)
     if code and found and not (change and change.head):
         # What is wrong is said as it always is.
         _evaluated(project, [name for name in found.reasons if name not in found.now], console)

@@ -30,7 +30,7 @@ from infra_orch.bundle.place import Place
 from infra_orch.bundle.preview import DOCUMENT, read_preview
 from infra_orch.bundle.restore import Saved, locks_of, restore, with_locks
 from infra_orch.bundle.seal import opened as unsealed
-from infra_orch.commands.bundling import bundle_name, room_for_bundles
+from infra_orch.commands.bundling import bundle_name, content_of, room_for_bundles
 from infra_orch.commands.dependents import refuse_dependents
 from infra_orch.commands.gone import open_gone
 from infra_orch.commands.opening import Opened, open_stacks
@@ -86,7 +86,10 @@ class Offer:
             return open_parts(project, self.stacks, settled, console)
         there = [name for name in self.bundles if StackFolder(project, project.stacks / name).is_there()]
         opened = open_stacks(project, there, console, from_rendered=options.from_rendered)
-        gone = {name: open_gone(project, name, console, sandbox=options.sandbox) for name in {*self.bundles} - {*there}}
+        gone = {
+            name: open_gone(project, name, console, sandbox=options.sandbox, from_rendered=options.from_rendered)
+            for name in {*self.bundles} - {*there}
+        }
         found = {**opened, **{name: one for name, one in gone.items() if one}}
         return [Part(one, _settled(self.bundles[name], options), self.let_go) for name, one in found.items()]
 
@@ -168,10 +171,14 @@ def _found(project: Project, place: Place, group: str, room: Path) -> tuple[Path
     if place.is_file:
         return Path(place.text), place.text
     repository = find_repository(project.root)
-    trees = repository.trees_at_hand() if repository else ()
-    if found := place.find([bundle_name(tree, group) for tree in trees], room / "found"):
-        return found
     head = repository.head() if repository else None
+    # What was merged before what it was merged into: that is where a preview was made.
+    commits = [head, *reversed(repository.parents(head))] if repository and head else []
+    contents = [content_of(project, repository, commit) for commit in commits] if repository else []
+    if found := place.find([bundle_name(content, group) for content in contents], room / "found"):
+        return found
+    if only := place.only(f"-{group}.bundle"):
+        return only, str(only)
     raise RefusedError(
         f"{place.text} has no preview of {head[:12] if head else 'no commit'}, or of what was merged by it",
         hint="infra-orch preview --base REF --bundle PLACE makes one; without --bundle an apply plans anew",

@@ -8,19 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from infra_orch.commands.committed import Differs, differences
-from infra_orch.commands.planted import refuse_planted
+from infra_orch.commands.rendered import committed_render, committed_renders
 from infra_orch.commands.specs import specs_of
 from infra_orch.console import Console
-from infra_orch.errors import Problem, RefusedError, SpecError, UserError, Where
+from infra_orch.errors import Problem, SpecError, UserError
 from infra_orch.git.repository import find_repository
 from infra_orch.guard.check import check_rendered, guarded
-from infra_orch.module.files import NOT_PART, module_folders
-from infra_orch.module.reads import read_outside
 from infra_orch.project import Project, StackFolder, stack_and_unit
 from infra_orch.record.leftover import units_to_keep
 from infra_orch.record.store import records_of
-from infra_orch.render.index import RenderedStack, digest, read_index
+from infra_orch.render.index import RenderedStack, read_index
 from infra_orch.render.write import INDEX, Rendering, Written, with_kept, write
 from infra_orch.run.prepare import UnitWork, read_files
 from infra_orch.spec.sound import holds_opaque
@@ -73,11 +70,14 @@ def open_stacks(
     that they call.
     """
     if from_rendered:
-        read = functools.cache(committed_render)  # of stacks that others refer to, each file is looked at once
-        committed = {name: read(guarded(project).stack(name)) for name in names}
+        safe = guarded(project)
+        folders = {name: safe.stack(name) for name in names}
+        committed = committed_renders(safe, list(folders.values()))
         for rendered in committed.values():
             check_rendered(rendered)
-        return {name: opened_as_rendered(rendered, read) for name, rendered in committed.items()}
+        # Of stacks that others refer to, each file is looked at once.
+        read = functools.cache(lambda folder: committed.get(folder.name) or committed_render(folder))
+        return {name: opened_as_rendered(committed[folder.name], read) for name, folder in folders.items()}
     declared = _declared(project, list(names))
     for rendering, _ in declared.values():
         write_render(rendering, console)
@@ -146,48 +146,6 @@ def keeping(rendering: Rendering) -> Rendering:
     records = records_of(folder, sandbox=False, committed=True)
     kept = units_to_keep(records, before, rendering.stack, find_repository(folder.project.root))
     return with_kept(rendering, kept) if kept else rendering
-
-
-def committed_render(folder: StackFolder) -> RenderedStack:
-    """Read a rendered stack without evaluating any Python.
-
-    Raises RefusedError where the rendered files, or the local modules that they call and what these read outside of
-    their folders, are not byte for byte what is committed, UserError where there are none.
-    """
-    project = folder.project
-    rendered = read_index(folder)
-    repository = find_repository(project.root)
-    commit = repository.head() if repository else None
-    if repository is None or commit is None:
-        what = "a git repository" if repository is None else "a commit"
-        raise RefusedError(f"--from-rendered needs {what}: it runs what is committed")
-    refuse_planted(repository, commit, project)
-    _refuse(differences(repository, commit, [folder.rendered]))
-    units = (*rendered.units.values(), *(kept.unit for kept in rendered.left_over.values()))
-    for unit in units:
-        for name, checksum in unit.files.items():
-            path = folder.rendered / unit.name / name
-            if not path.is_file() or digest(path.read_bytes()) != checksum:
-                raise RefusedError(
-                    f"{project.shown(path)} is not the file that stack.json names",
-                    hint=f"infra-orch render {folder.name}, and commit it",
-                    where=Where(project.shown(path)),
-                )
-    # Told by the files that Terraform reads, and not by what the index says of them.
-    roots = [folder.rendered / unit.name for unit in units if unit.files]
-    modules = module_folders(roots, project.cache / "modules")[len(roots) :]
-    outside = read_outside((path for folder in modules for path in folder.iterdir()), root=project.root)
-    _refuse(differences(repository, commit, [*modules, *outside], besides=NOT_PART))
-    return rendered
-
-
-def _refuse(differing: list[Differs]) -> None:
-    if differing:
-        first, more = differing[0], len(differing) - 1
-        raise RefusedError(
-            f"{first.path} {first.how}" + (f" (and {more} more)" if more else ""),
-            hint="--from-rendered runs what is committed, and nothing else: commit it, or take the change back",
-        )
 
 
 def _regions(stack: Stack) -> dict[str, str]:

@@ -76,9 +76,7 @@ def _affected(project: Project, asked: Asked, options: RunOptions, change: Chang
     opened = open_stacks(project, wanted, console, from_rendered=options.from_rendered)
     parts = [Part(one, replace(options, wanted=wanted[name]), found.let_go) for name, one in opened.items()]
     for name in found.deleted_stacks if prunes else ():
-        if options.from_rendered:  # the guard looks at what is committed, and that is no more
-            console.warn(f"the stack {name} is not destroyed by a run from rendered files; one without the flag does")
-        elif gone := open_gone(project, name, console, sandbox=options.sandbox):
+        if gone := open_gone(project, name, console, sandbox=options.sandbox, from_rendered=options.from_rendered):
             of_it = replace(options, wanted=Wanted.of_units((), gone.rendered.left_over))
             parts.append(Part(gone, of_it, found.let_go))
     return parts

@@ -105,16 +105,9 @@ class Repository:
         code, out, _ = self.ask("rev-parse", "--quiet", "--verify", f"{_checked(ref)}^{{commit}}")
         return None if code else _line(out)
 
-    def tree(self, commit: str) -> str:
-        """Return what git calls the content of *commit*, whatever its history is."""
-        return _line(self.git("rev-parse", "--verify", f"{_checked(commit)}^{{tree}}"))
-
-    def trees_at_hand(self) -> tuple[str, ...]:
-        """Return what git calls the content of HEAD and of its parents, of what was merged first."""
-        if (head := self.head()) is None:
-            return ()
-        parents = _line(self.git("log", "-1", "--format=%P", head)).split()
-        return tuple(dict.fromkeys(map(self.tree, (head, *reversed(parents)))))
+    def parents(self, commit: str) -> tuple[str, ...]:
+        """Return the parents of *commit*, what was merged into first."""
+        return tuple(_line(self.git("log", "-1", "--format=%P", _checked(commit))).split())
 
     def branch(self) -> str | None:
         """Return the branch that is checked out, also one without a commit; None where HEAD is detached."""

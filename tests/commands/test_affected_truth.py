@@ -174,9 +174,9 @@ def spec_kinds(path: Path, text: str, draw: random.Random) -> dict[str, Callable
     return kinds
 
 
-def selected(desk: Desk, *words: str) -> tuple[set[str], set[str]]:
+def selected(desk: Desk, *words: str, base: str = "HEAD") -> tuple[set[str], set[str]]:
     """The units that are selected, and those that are named as deleted."""
-    done = desk.run("graph", "--affected", "--base", "HEAD", "--format", "json", *words)
+    done = desk.run("graph", "--affected", "--base", base, "--format", "json", *words)
     assert done.code == 0, done.err
     document = json.loads(done.out)
     gone = {f"{unit['stack']}/{unit['unit']}" for unit in document["deleted"]}
@@ -198,5 +198,9 @@ def test_of_random_edits_none_is_missed_and_none_is_a_false_alarm(committed: Des
             assert itself == after.differing(before), what
             assert gone == after.deleted(before), what
             assert below == after.below(itself, before), what
+            committed.commit()
+            rendered = selected(committed, "--from-rendered", base="HEAD~1")
+            assert rendered == (below, gone), what
+            committed.git("reset", "--quiet", "--hard", "HEAD~1")
         committed.git("checkout", "--quiet", ".")
         committed.git("clean", "--quiet", "--force", "-d", "-x", "stacks", "modules", "shared")

@@ -81,6 +81,9 @@ def test_what_was_previewed_on_a_branch_is_applied_after_the_merge(change: Desk,
     (bundle,) = (tmp_path / "bundles").iterdir()
     assert stat.S_IMODE(bundle.stat().st_mode) == 0o600
     merged(change)
+    change.write({"stacks/network/record/runs/20260101T000000000Z-aaaaaa.json": "{}"})
+    change.commit("a record of somebody else's")
+    (tmp_path / "bundles" / "0-default.bundle").write_text("of another preview")
     done = change.run("apply", "--bundle", place, "--auto-approve", "--json")
     assert done.code == 0, done.err
     assert "planned anew" not in done.err
@@ -209,7 +212,7 @@ def test_a_bundle_is_kept_in_s3_and_found_by_the_merge(change: Desk, emulator: s
     client = with_bucket(emulator, monkeypatch)
     previewed(change, f"s3://{BUCKET}/previews")
     (kept,) = client("s3").list_objects_v2(Bucket=BUCKET, Prefix="previews/")["Contents"]
-    assert kept["Key"] == f"previews/{change.git('rev-parse', 'HEAD^{tree}')}-default.bundle"
+    assert re.fullmatch(r"previews/[0-9a-f]{64}-default\.bundle", kept["Key"])
     merged(change)
     done = change.run("apply", "--bundle", f"s3://{BUCKET}/previews", "--auto-approve")
     assert done.code == 0, done.err

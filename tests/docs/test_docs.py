@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import typer.main
+from command_line import commands, parses
 
-from infra_orch.cli.app import app
 from infra_orch.errors import ExitCode
 from infra_orch.settings import Settings
 
@@ -58,27 +57,7 @@ def command_lines(page: Path) -> Iterator[list[str]]:
                     yield rest[: rest.index("&&")] if "&&" in rest else rest
 
 
-def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command of the command line, with the words that call it."""
-    for name, command in (group or typer.main.get_command(app)).commands.items():
-        if hasattr(command, "commands"):
-            yield from commands(command, (*path, name))
-        else:
-            yield (*path, name), command
-
-
 COMMANDS = list(commands())
-
-
-def parses(words: list[str]) -> None:
-    """Parse a command line down to its last command, as the program would, and run nothing."""
-    command: Any = typer.main.get_command(app)
-    context = None
-    while True:
-        context = command.make_context("infra-orch", list(words), parent=context)
-        if not hasattr(command, "commands"):
-            return
-        _, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
 
 
 def plain(text: str) -> str:
