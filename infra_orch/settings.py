@@ -96,6 +96,7 @@ class Settings:
     redact: more patterns (regular expressions) of what is never shown or recorded.
     require_approvals: so many people have to approve what an apply is to do, besides those who changed it.
     signed_approvals: only approvals in commits whose signatures git verifies count.
+    host_approvals: reviews at GitHub or GitLab count, too, for what a preview showed.
     allow: see Allow; a table in the file, and one `INFRA_ORCH_ALLOW_<KEY>` variable for each key.
     notify: who is told of what; tables in the file, and no variable.
     """
@@ -117,6 +118,7 @@ class Settings:
     redact: tuple[str, ...] = ()
     require_approvals: int = 0
     signed_approvals: bool = False
+    host_approvals: bool = False
     allow: Allow = Allow()
     notify: tuple[Rule, ...] = ()
 

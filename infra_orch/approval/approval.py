@@ -32,6 +32,17 @@ _SHAPE = {
 
 
 @dataclass(frozen=True)
+class Yes:
+    """An approval as the record of a run names it: its *id*, or that of the pull request; whose it is; when it was
+    given, or seen.
+    """
+
+    id: str
+    by: str
+    at: str
+
+
+@dataclass(frozen=True)
 class Approval:
     """That somebody, "Name <mail>", said yes *at* a time to what the units of a *run* were to do.
 
@@ -51,6 +62,11 @@ class Approval:
     def id(self) -> str:
         """What it is called: after the run, and whose it is."""
         return f"{self.run}-{hashlib.sha256(self.by.encode()).hexdigest()[:8]}"
+
+    @property
+    def yes(self) -> Yes:
+        """It, as a record names it."""
+        return Yes(self.id, self.by, self.at)
 
     @property
     def digest(self) -> str:

@@ -111,7 +111,8 @@ def _in_sessions(
         parts = [narrowed(parts[0], left)] if left else parts
         restored = preview_offer(offer, parts, runs, progress, console) if offer else None
         shown = restored or preview(parts, runs, progress, console, kind=kind, several=stacks.several)
-        approvals = Approvals(shown, console, beyond_offer(offer, shown) if offer and not restored else {})
+        beyond = beyond_offer(offer, shown) if offer and not restored else {}
+        approvals = Approvals(shown, console, previewed=bool(offer and not offer.strict), beyond=beyond)
         outcomes, stopped = shown.outcomes, shown.run.context.supervisor.stopping
         if stopped or _stands_in_the_way(outcomes, options) or not _anything_to_do(outcomes):
             documents = finish_plan(shown.ended(), console, several=stacks.several)

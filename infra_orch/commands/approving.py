@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from infra_orch.approval.approval import Approval
+from infra_orch.approval.approval import Yes
 from infra_orch.approval.book import Book, Said
 from infra_orch.approval.effects import Plan
 from infra_orch.commands.previewing import Shown
 from infra_orch.console import Console
-from infra_orch.errors import RefusedError
+from infra_orch.errors import RefusedError, UserError
+from infra_orch.hosts.find import find_place
+from infra_orch.hosts.host import Reviews
+from infra_orch.hosts.reviews import reviews
 from infra_orch.project import stack_and_unit
+from infra_orch.report.style import safe
 from infra_orch.run.outcome import Outcome, Status
 
 _SHOWN = 5
@@ -20,12 +24,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Approvals:
-    """What people have said to what was *shown*. *beyond*: what goes beyond a preview that is applied, by node: for
-    that somebody has to say yes, even where nothing else has to be approved.
+    """What people have said to what was *shown*. *previewed*: what a preview has shown before, as its bundle says; for
+    that reviews at the host count, too. *beyond*: what goes beyond it, by node: for that somebody has to say yes, even
+    where nothing else has to be approved.
     """
 
     shown: Shown
     console: Console
+    previewed: bool = False
     beyond: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
@@ -48,6 +54,25 @@ class Approvals:
             and not outcome.is_task
             and (self.required or node in self.beyond or outcome.denials)
         }
+
+    @cached_property
+    def _reviews(self) -> Reviews | None:
+        """Who approved the pull request that the commit came by, where that counts; None where nobody can tell."""
+        run = self.shown.run
+        if not (self.previewed and run.repository and run.context.stack.folder.project.settings.host_approvals):
+            return None
+        try:
+            place = find_place(remote=run.repository.remote())
+            about = place.number if place.number is not None else place.commit or run.repository.head() or ""
+            return reviews(place.host(), about)
+        except UserError as error:
+            self.console.warn(f"approvals at the host do not count: {safe(error.summary, keep_newlines=False)}")
+            return None
+
+    def _reviewed(self, node: str) -> tuple[str, ...]:
+        """Who approved what a node is to do at the host."""
+        found = self._reviews if self.required and node not in self.beyond else None
+        return found.approvers if found and found.code_owners is not False else ()
 
     def of(self, node: str, outcome: Outcome) -> Said | None:
         """What was said of what a node is to do; None where git keeps nothing that anybody said."""
@@ -79,18 +104,23 @@ class Approvals:
         said = self.of(node, outcome)
         return said is not None and len(said.counting(self.required)) >= self.required
 
-    def used(self) -> dict[str, list[Approval]]:
+    def used(self) -> dict[str, list[Yes]]:
         """The approvals that what was shown rests on, by stack."""
-        found: dict[str, dict[str, Approval]] = {}
+        found: dict[str, dict[Yes, None]] = {}
         for node, said in self._asked.items():
+            counting = [one.yes for one in said.counting(self.required).values()] if said else []
+            if len(counting) < self.required and self._reviews:
+                pull, at = f"pull request {self._reviews.pull_request}", self.shown.run.at
+                counting = [Yes(pull, login, at) for login in self._reviewed(node)]
             stack = stack_and_unit(node)[0] or self.shown.chosen[0].part.name
-            counting = said.counting(self.required).values() if said else ()
-            found.setdefault(stack, {}).update({one.id: one for one in counting})
-        return {stack: list(approvals.values()) for stack, approvals in found.items() if approvals}
+            found.setdefault(stack, {}).update(dict.fromkeys(counting))
+        return {stack: list(approvals) for stack, approvals in found.items() if approvals}
 
     def _suffices(self, node: str, said: Said | None) -> bool:
         needed = max(self.required, 1 if node in self.beyond else 0)
-        return len(said.counting(self.required) if said else ()) >= needed
+        recorded = said.counting(self.required) if said else ()
+        # Not added up: nobody knows who is the same in git and at the host.
+        return len(recorded) >= needed or len(self._reviewed(node)) >= needed
 
     def _why(self, node: str, said: Said | None) -> Iterator[str]:
         if node in self.beyond:
@@ -98,8 +128,10 @@ class Approvals:
         if said is None:
             yield "nobody has approved it, and without a commit in git nobody can"
             return
-        others = said.counting(self.required)
-        if others:
+        others = [*said.counting(self.required)] or self._reviewed(node)
+        if self._reviews and self._reviews.code_owners is False:
+            yield f"pull request {self._reviews.pull_request} is not approved by all code owners"
+        elif others:
             yield f"{', '.join(others)} approved it, and {self.required} people have to"
         elif said.own and self.required:
             yield f"{', '.join(sorted(said.own))} approved it, and changed it: somebody else has to"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from infra_orch.approval.approval import Approval
+from infra_orch.approval.approval import Yes
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.session import Session
 from infra_orch.console import Console
@@ -78,7 +78,7 @@ class Ended:
     nodes: Mapping[str, Planned]
     left_over: list[str]
     bundle: str | None
-    approvals: Sequence[Approval] = ()
+    approvals: Sequence[Yes] = ()
 
     @property
     def stack(self) -> str:
@@ -178,7 +178,7 @@ def finished_document(one: Ended) -> dict[str, Any]:
 
 def _rests_on(one: Ended) -> dict[str, Any]:
     """What a run's document and its record say of a bundle that it is of, and of approvals that it made use of."""
-    approvals = [{"id": approval.id, "by": approval.by, "at": approval.at} for approval in one.approvals]
+    approvals = [asdict(yes) for yes in one.approvals]
     return {**({"bundle": one.bundle} if one.bundle else {}), **({"approvals": approvals} if approvals else {})}
 
 

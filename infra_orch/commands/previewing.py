@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from infra_orch.approval.approval import Approval
+from infra_orch.approval.approval import Yes
 from infra_orch.commands.dependents import refuse_dependents
 from infra_orch.commands.ending import Ended
 from infra_orch.commands.opening import Opened
@@ -73,7 +73,7 @@ class Shown:
         self,
         nodes: Mapping[str, Planned] | None = None,
         bundles: Mapping[str, str] = MappingProxyType({}),
-        approvals: Mapping[str, Sequence[Approval]] = MappingProxyType({}),
+        approvals: Mapping[str, Sequence[Yes]] = MappingProxyType({}),
     ) -> list[Ended]:
         """How the run ended for each stack, given what became of all *nodes*; None: it went no further. *bundles*: the
         ids of those that were written or applied, by stack. *approvals*: those that it rests on, by stack.

@@ -6,12 +6,14 @@ import json
 import re
 import stat
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from cloud_account import BUCKET, with_bucket
 from cryptography.fernet import Fernet
+from fake_github import TOKEN, GitHubServer, github_server
 
 if TYPE_CHECKING:
     from conftest import Desk
@@ -220,6 +222,55 @@ def test_a_bundle_is_kept_in_s3_and_found_by_the_merge(change: Desk, emulator: s
     other = change.run("apply", "--bundle", "s3://no-such-bucket/previews", "--auto-approve")
     assert other.code == 69
     assert "s3://no-such-bucket/previews cannot be read" in other.err
+
+
+@pytest.fixture
+def github(change: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubServer]:
+    """GitHub, where the branch is pull request 7 of Ada's, which Eve may review."""
+    with github_server() as server:
+        server.permissions = {"eve": "write"}
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+        monkeypatch.setenv("GITHUB_API_URL", server.url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", "acme/infra")
+        monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
+        monkeypatch.setenv("INFRA_ORCH_REQUIRE_APPROVALS", "1")
+        monkeypatch.setattr("infra_orch.hosts.http._SLEEP", lambda _: None)
+        yield server
+
+
+def test_reviews_at_the_host_count_for_what_was_previewed(
+    change: Desk, github: GitHubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    place = str(tmp_path / "preview.bundle")
+    previewed(change, place)
+    head = change.git("rev-parse", "HEAD")
+    merged(change)
+    github.add_pull(
+        head=head, state="closed", merged_at="2026-11-28T12:00:00Z", merge_commit_sha=change.git("rev-parse", "HEAD")
+    )
+    before = states(change)
+    assert change.run("apply", "--bundle", place, "--auto-approve").code == REFUSED
+    monkeypatch.setenv("INFRA_ORCH_HOST_APPROVALS", "true")
+    assert change.run("apply", "--bundle", place, "--auto-approve").code == REFUSED
+    github.review({"id": 5, "login": "eve"}, "APPROVED", commit=head)
+    unseen = change.run("apply", "--all", "--auto-approve")
+    assert (unseen.code, states(change)) == (REFUSED, before)
+    done = change.run("apply", "--bundle", place, "--auto-approve", "--json")
+    assert done.code == 0, done.err
+    (approval,) = json.loads(done.out)["stacks"]["network"]["approvals"]
+    assert (approval["id"], approval["by"]) == ("pull request 7", "eve")
+
+
+def test_a_host_that_does_not_answer_approves_nothing(
+    change: Desk, github: GitHubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    place = str(tmp_path / "preview.bundle")
+    previewed(change, place)
+    monkeypatch.setenv("INFRA_ORCH_HOST_APPROVALS", "true")
+    monkeypatch.delenv("GITHUB_TOKEN")
+    refused = change.run("apply", "--bundle", place, "--auto-approve")
+    assert refused.code == REFUSED
+    assert "approvals at the host do not count: there is no token for GitHub" in refused.err
 
 
 def test_plans_do_not_leave_the_machine_unsealed(desk: Desk):
