@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import against_bare, cloud, peers, scale, start
+from benchmarks import against_bare, cloud, peers, review, scale, start
 from benchmarks.measure import table
 from benchmarks.projects import DEEP, MANY, UNKNOWN, WIDE, Shape, git_environment
 from infra_orch.engine.engine import Engine, find_engine
@@ -30,24 +30,18 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="infra-orch-bench-") as name:
         folder = Path(name)
         env = _environment(folder)
-        parts = [_about(arguments, engine, workers)]
-        if "bare" in options.only:
-            parts.append(_bare(folder / "bare", engine, env, workers, options.rounds, (WIDE, DEEP, UNKNOWN)))
-        if "many" in options.only:
-            parts.append(_bare(folder / "many", engine, env, workers, options.rounds, (MANY,)))
-        if "cloud" in options.only:
-            parts.append(_cloud(folder, engine, env, options.rounds))
-        if "start" in options.only:
-            parts.append(_start(folder, env))
-        if "own" in options.only:
-            parts.append(_own(folder, env, engine))
-        if "growth" in options.only:
-            parts.append(_growth(folder, env))
-        if "peers" in options.only:
-            _tell("peers")
-            parts.append(peers.compare(folder / "peers", engine, env, workers, options.rounds, WIDE))
-        if "scale" in options.only:
-            parts.append(_scale(folder, env))
+        made = {
+            "bare": lambda: _bare(folder / "bare", engine, env, workers, options.rounds, (WIDE, DEEP, UNKNOWN)),
+            "many": lambda: _bare(folder / "many", engine, env, workers, options.rounds, (MANY,)),
+            "cloud": lambda: _cloud(folder, engine, env, options.rounds),
+            "start": lambda: _start(folder, env),
+            "own": lambda: _own(folder, env, engine),
+            "growth": lambda: _growth(folder, env),
+            "peers": lambda: peers.compare(folder / "peers", engine, env, workers, options.rounds, WIDE),
+            "scale": lambda: _scale(folder, env),
+            "review": lambda: _review(folder, env, engine, options.rounds),
+        }
+        parts = [_about(arguments, engine, workers), *(make() for name, make in made.items() if name in options.only)]
     text = "\n\n".join(parts)
     sys.stdout.write(text + "\n")
     if options.write:
@@ -56,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parts = ("bare", "cloud", "start", "own", "growth", "scale")
+    parts = ("bare", "cloud", "start", "own", "growth", "scale", "review")
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds against bare Terraform (default: 3)")
     parser.add_argument("--parallelism", type=int, metavar="N", help="units at work at once (default: one per core)")
@@ -160,6 +154,17 @@ def _scale(folder: Path, env: Mapping[str, str]) -> str:
     cost = scale.unchanged(folder, env, 1000)
     plan = [["`plan --changed-only`, 1000 units, nothing changed", f"{cost.wall:.2f} s", f"{cost.cpu:.2f} s"]]
     return "\n\n".join([table(head, rows), table(["", "on the clock", "on the processors"], plan)])
+
+
+def _review(folder: Path, env: Mapping[str, str], engine: Engine, rounds: int) -> str:
+    found = review.preview(folder, env, shlex.join(engine.program), rounds, _tell)
+    own = [["`preview`, 10 units of 1,000 affected", f"{found.wall:.2f} s", f"{found.own:.2f} s"]]
+    _tell("review: 10,000 changes")
+    written = review.writing(folder / "writing", env, 10_000)
+    rows = [[f"the {kind}", f"{seconds:.2f} s", f"{peak} MiB"] for kind, (seconds, peak) in written.items()]
+    return "\n\n".join(
+        [table(["", "on the clock", "without Terraform"], own), table(["of 10,000 changes", "made in", "memory"], rows)]
+    )
 
 
 def _write(text: str) -> None:

@@ -69,7 +69,7 @@ def measure(folder: Path, env: Mapping[str, str], sizes: Sequence[int], tell: Ca
     peak = dict.fromkeys(COMMANDS, 0)
     for size in sizes:
         tell(f"scale: {size} units")
-        root = _project(folder / f"scale-{size}", env, size // UNITS)
+        root = project(folder / f"scale-{size}", env, size // UNITS)
         for title, words in COMMANDS.items():
             argv = [sys.executable, "-c", _PEAK, sys.executable, "-m", "infra_orch", *words]
             shutil.rmtree(root / ".infra-orch" / "cache", ignore_errors=True)
@@ -90,7 +90,7 @@ def unchanged(folder: Path, env: Mapping[str, str], units: int) -> Cost:
     )
 
 
-def _project(root: Path, env: Mapping[str, str], stacks: int) -> Path:
+def project(root: Path, env: Mapping[str, str], stacks: int) -> Path:
     """A committed project, rendered, in which a module was changed by one commit, and a stack by the next."""
     files = {f"modules/m{number}/main.tf": projects.MODULE for number in range(_MODULES)}
     for number in range(stacks):
@@ -99,16 +99,17 @@ def _project(root: Path, env: Mapping[str, str], stacks: int) -> Path:
         files[f"stacks/team{number // 20:02}/{name}/stack.py"] = spec
     projects.write(root, files)
     run([sys.executable, "-m", "infra_orch", "render", "--all"], root, env)
-    _commit(root)
+    commit(root)
     module, spec_file = root / "modules/m3/main.tf", root / "stacks/team00/s0003/stack.py"
     module.write_text(module.read_text().replace("after ${var.after}", "then ${var.after}"))
-    _commit(root)
+    commit(root)
     spec_file.write_text(spec_file.read_text().replace('"name": "x"', '"name": "y" if n == 7 else "x"'))
     run([sys.executable, "-m", "infra_orch", "render", "team00/s0003"], root, env)
-    _commit(root)
+    commit(root)
     return root
 
 
-def _commit(root: Path) -> None:
+def commit(root: Path) -> None:
+    """Commit everything."""
     for words in (["add", "--all"], ["commit", "--quiet", "--message", "change"]):
         subprocess.run(["git", *words], cwd=root, check=True, env=projects.git_environment())

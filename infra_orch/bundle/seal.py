@@ -97,7 +97,8 @@ def opened(path: Path, shown_as: str, into: Path) -> Path:
             )
         seal.open(path, shown_as, into)
     except OSError as error:
-        raise UsageError(f'"{shown_as}" cannot be read: {error.strerror}') from error
+        hint = "" if path.exists() else "plan STACK --out FILE and preview --base REF --bundle FILE write them"
+        raise UsageError(f'"{shown_as}" cannot be read: {error.strerror}', hint=hint) from error
     return into
 
 

@@ -70,6 +70,8 @@ def _run(
         _refuse_unasked(stacks, options, console, kind)
     parts = offer.parts(project, options, console) if offer else open_parts(project, stacks, options, console)
     if not parts:
+        if offer:
+            console.note("the preview had nothing to do")
         return nothing_to_do(kind, console)
     names = [part.name for part in parts]
     with failures_told(project, names, kind, console, sandbox=options.sandbox):

@@ -17,7 +17,7 @@ from infra_orch.git.commit import commit_paths
 from infra_orch.git.repository import Repository, find_repository
 from infra_orch.project import Project, StackFolder, is_stack_name
 from infra_orch.record.read import read_outcomes
-from infra_orch.record.store import read_record
+from infra_orch.record.store import plain, read_record
 from infra_orch.report.terminal import plan_lines, plan_summary
 from infra_orch.run.outcome import Outcome, Status
 
@@ -53,6 +53,10 @@ def approve(
             "which run?", hint="name runs, or --bundle PLACE for what a preview kept; last is the newest run"
         )
     found = _of_bundle(project, bundle, group) if bundle else [read_record(find_run(project, run)[1]) for run in runs]
+    if not found:
+        raise UsageError(
+            f"the preview in {bundle} was to do nothing", hint="infra-orch apply --bundle PLACE says so, too"
+        )
     now = datetime.now(UTC).isoformat(timespec="seconds")
     written: dict[Path, bytes | None] = {}
     lines = []
@@ -67,7 +71,9 @@ def approve(
         lines.append(f"{TRAILER}: {run} {approval.digest}")
         console.note(f"{folder.name}: approved what run {run} was to do, {approval.digest[:12]}")
     subject = f"approve {', '.join(str(document['stack']) for document in found)}"
-    _commit(repository, written, "\n".join([subject, "", *([note, ""] if note else []), *lines, ""]), console)
+    # On one line, it cannot pass for a trailer.
+    said = [" ".join(note.split()), ""] if note.strip() else []
+    _commit(repository, written, plain("\n".join([subject, "", *said, *lines, ""])), console)
     return 0
 
 

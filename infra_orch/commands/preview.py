@@ -63,7 +63,7 @@ def wish(form: str, *, base: str | None, **rest: Any) -> Wish:
         raise UsageError("a preview compares with a commit, which is missing", hint="--base origin/main")
     known = next((one for one in FORMATS if one == form), None)
     if known is None:
-        raise UsageError(f'--format "{form}" is none', hint=f"one of {', '.join(FORMATS)}")
+        raise UsageError(f'there is no --format "{form}"', hint=f"one of {', '.join(FORMATS)}")
     told = Wish(known, **rest)
     check_group(told.group)
     url, limit = told.report_url, told.limit

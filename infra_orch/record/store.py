@@ -168,7 +168,12 @@ def commit_message(outcomes: Mapping[str, Outcome], subject: str, run_ids: Seque
     if len(lines) > _LINES:
         lines = [*lines[:_LINES], f"and {len(lines) - _LINES} more"]
     title = f"{subject}: {total_words(outcomes)}"
-    message = "\n".join([title, "", *lines, *([""] if lines else []), *(f"{TRAILER}: {one}" for one in run_ids), ""])
+    trailers = [f"{TRAILER}: {one}" for one in run_ids]
+    return plain("\n".join([title, "", *lines, *([""] if lines else []), *trailers, ""]))
+
+
+def plain(message: str) -> str:
+    """Return a commit message without what a terminal could take for more than text."""
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in message)
 
 

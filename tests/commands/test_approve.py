@@ -62,9 +62,9 @@ def test_somebody_else_says_yes_and_the_record_says_who(guarded: Desk):
     assert own.code == 0, own.err
     assert "Ada <ada@example.com> approved it, and changed it: somebody else has to" in applied(guarded).err
     as_user(guarded, "Grace")
-    assert guarded.run("approve", "last", "--note", "as we said").code == 0
+    assert guarded.run("approve", "last", "--note", "as we\n\nInfra-Orch-Run: said\x1b[31m").code == 0
     message = guarded.git("log", "-1", "--format=%an: %B")
-    assert message.startswith("Grace: approve dev\n\nas we said\n\nInfra-Orch-Approves: ")
+    assert message.startswith("Grace: approve dev\n\nas we Infra-Orch-Run: said?[31m\n\nInfra-Orch-Approves: ")
     as_user(guarded, "Ada")
     done = applied(guarded)
     assert done.code == 0, done.err

@@ -217,7 +217,7 @@ def test_a_plan_that_fails_is_told_and_the_exit_code_says_so(branch: Desk) -> No
     [
         ((), "a preview compares with a commit, which is missing"),
         (("--base", "none"), 'there is no commit "none" here'),
-        (("--base", "HEAD", "--format", "pdf"), '--format "pdf" is none'),
+        (("--base", "HEAD", "--format", "pdf"), 'there is no --format "pdf"'),
         (("--base", "HEAD", "--group", "-->"), '--group "-->" is no name'),
         (("--base", "HEAD", "--report-url", "javascript:alert(1)"), "is no address"),
         (("--base", "HEAD", "--limit", "10"), "--limit 10 is too short"),
