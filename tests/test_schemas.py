@@ -24,6 +24,7 @@ NAMES = (
     "timings",
     "fingerprint",
     "drift",
+    "reconcile",
 )
 
 

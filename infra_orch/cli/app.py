@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from infra_orch.cli import gateway, mending, new, reading, running, sandbox
+from infra_orch.cli import following, gateway, mending, new, reading, running, sandbox
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 
@@ -125,6 +125,7 @@ for command, example in (
     (running.preview, "infra-orch preview --base origin/main > comment.md"),
     (running.drift, "infra-orch drift prod --json"),
     (running.apply, "infra-orch apply prod"),
+    (following.reconcile, "infra-orch reconcile --branch main --watch 60"),
     (running.destroy, "infra-orch destroy prod --unit web --with-downstream"),
     (mending.recover, "infra-orch recover prod"),
     (mending.unlock, "infra-orch unlock prod network"),

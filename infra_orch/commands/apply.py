@@ -15,7 +15,7 @@ from infra_orch.commands.recovering import sessions_after_the_dead
 from infra_orch.commands.resuming import narrowed, resumed
 from infra_orch.commands.stacks import Asked, refuse_several
 from infra_orch.console import Console
-from infra_orch.errors import ExitCode, RefusedError
+from infra_orch.errors import ExitCode, RefusedError, UserError
 from infra_orch.project import Project
 from infra_orch.recovery.intent import Consented, intent_of, write_intent
 from infra_orch.report.progress import progress_for
@@ -72,7 +72,18 @@ def _run(project: Project, stacks: Asked, options: RunOptions, console: Console,
             finish_plan(shown.ended(), console, several=stacks.several)
             console.note(f"{kind} cancelled: nothing was changed.")
             return ExitCode.INTERRUPTED if shown.run.context.supervisor.stopping else ExitCode.REFUSED
+        _confirm(shown, options, console)
         return _apply(shown, options, console, offer)
+
+
+def _confirm(shown: Shown, options: RunOptions, console: Console) -> None:
+    """Ask whoever stands over the run, before anything is changed. Raises what that raises."""
+    if options.confirm:
+        try:
+            options.confirm()
+        except UserError:
+            finish_plan(shown.ended(), console, several=shown.several)
+            raise
 
 
 def _apply(shown: Shown, options: RunOptions, console: Console, offer: Offer | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,8 +57,15 @@ def owed(run: Session) -> tuple[str, ...]:
     return run.lock.owed if run.lock else ()
 
 
-def see_to(run_id: str, run: Session, opened: Opened, console: Console) -> None:
-    """See to the end of one run that died, as far as that asks for no decision.
+def see_to(
+    run_id: str,
+    run: Session,
+    opened: Opened,
+    console: Console,
+    tasks: Callable[[Case], Mapping[str, Task]] | None = None,
+) -> None:
+    """See to the end of one run that died, as far as that asks for no decision. *tasks* says which functions the
+    stack's tasks have, where *opened* does not.
 
     Raises RefusedError where it does, and the run at hand is to change things.
     """
@@ -77,7 +84,7 @@ def see_to(run_id: str, run: Session, opened: Opened, console: Console) -> None:
             console.warn(f"run {run_id} died before it ran {', '.join(case.due)}; {command} does")
             return
         console.note(f"run {run_id} died; what it did is recorded now")
-        conclude(stand_in, run, console, opened.tasks, opened.regions)
+        conclude(stand_in, run, console, tasks(case) if tasks else opened.tasks, opened.regions)
 
 
 @dataclass(frozen=True)
