@@ -126,6 +126,7 @@ for command, example in (
     (running.drift, "infra-orch drift prod --json"),
     (running.apply, "infra-orch apply prod"),
     (following.reconcile, "infra-orch reconcile --branch main --watch 60"),
+    (following.rollback, "infra-orch rollback prod --to 20261124T225621418Z-9a8fce"),
     (running.destroy, "infra-orch destroy prod --unit web --with-downstream"),
     (mending.recover, "infra-orch recover prod"),
     (mending.unlock, "infra-orch unlock prod network"),

@@ -1,4 +1,4 @@
-"""The command that follows a branch: reconcile."""
+"""The commands that follow a branch, and go back on it: reconcile and rollback."""
 
 from __future__ import annotations
 
@@ -89,3 +89,45 @@ def reconcile(
     wish = Wish(tuple(stack or ()), branch, remote, signed, None if no_lease else lease or branch, lease_seconds)
     load = partial(project_here, no_gateway=no_gateway, parallelism=parallelism, engine=engine)
     return command(load, wish, options, Console(json=json), watch=watch)
+
+
+def rollback(
+    stack: o.Stack,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="RUN", help="The run: its id from history, or the beginning of it.", envvar="INFRA_ORCH_TO"
+        ),
+    ],
+    branch: Annotated[
+        str | None,
+        typer.Option(
+            "--branch",
+            metavar="NAME",
+            help="Commit it on a new branch (default: on top of what is checked out).",
+            envvar="INFRA_ORCH_BRANCH",
+            show_default=False,
+        ),
+    ] = None,
+    json: o.Json = False,
+    full: o.Full = False,
+    prune: o.Prune = False,
+    policies: o.Policies = None,
+    parallelism: o.Parallelism = None,
+    engine: o.Engine = None,
+    no_gateway: o.NoGateway = False,
+    detailed_exitcode: o.DetailedExitcode = False,
+) -> int:
+    """Commit a stack's files as they were in a run, and plan it."""
+    from infra_orch.commands.options import RunOptions
+    from infra_orch.commands.rollback import rollback as command
+
+    options = RunOptions(
+        json=json,
+        full=full,
+        prune=prune,
+        policies=policies,
+        detailed_exitcode=detailed_exitcode,
+    )
+    project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
+    return command(project, stack, to, options, Console(json=json), branch=branch)
