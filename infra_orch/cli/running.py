@@ -79,6 +79,10 @@ def drift(
     all: o.All = False,  # noqa: A002  the option's name
     unit: o.Unit = None,
     tag: o.Tag = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Plan the way back, and apply it after a yes.", envvar="INFRA_ORCH_FIX")
+    ] = False,
+    auto_approve: o.AutoApprove = False,
     json: o.Json = False,
     sandbox: o.Sandbox = False,
     from_rendered: o.FromRendered = False,
@@ -92,6 +96,7 @@ def drift(
     from infra_orch.commands.drift import drift as command
     from infra_orch.commands.stacks import asked_for
 
+    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
     options = _options(
         unit,
         tag,
@@ -102,10 +107,11 @@ def drift(
         json=json,
         sandbox=sandbox,
         from_rendered=from_rendered,
+        auto_approve=auto_approve,
+        commit=_commits(project, None, sandbox=sandbox),
     )
-    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
     stacks = asked_for(project, stack or (), console, everything=all, from_rendered=from_rendered)
-    return command(project, stacks, options, console)
+    return command(project, stacks, options, console, fix=fix)
 
 
 def preview(

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import json
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from infra_orch.commands.apply import apply
 from infra_orch.commands.ending import exit_code
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.pacing import pace_of
 from infra_orch.commands.parts import Part, open_parts
+from infra_orch.commands.plan import plan as plan_back
 from infra_orch.commands.previewing import together
 from infra_orch.commands.recovering import sessions_after_the_dead
 from infra_orch.commands.selecting import refuse_missing_variables, select
 from infra_orch.commands.session import Session
 from infra_orch.commands.stacks import Asked
+from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode
 from infra_orch.graph.graph import Graph
@@ -26,12 +31,52 @@ from infra_orch.report.progress import progress_for
 from infra_orch.run.plan import Selection, forget, plan
 
 
-def drift(project: Project, stacks: Asked, options: RunOptions, console: Console) -> int:
+def drift(project: Project, stacks: Asked, options: RunOptions, console: Console, *, fix: bool = False) -> int:
     """Compare what exists of stacks with their states, side by side, and say what differs. Nothing is changed.
 
-    Returns 2 where something has drifted, as a plan with changes does.
+    *fix*: what has drifted is planned then, as the spec says by now, and applied where somebody says yes. Returns 2
+    where something has drifted, as a plan with changes does; of an apply, its exit code.
     """
     began = time.monotonic()
+    looked, code = _look(project, stacks, options, console, fixes=fix)
+    document = drift_document(looked, time.monotonic() - began)
+    if fix and (drifted := [name for name, one in looked.items() if one.drifted]):
+        way_back = _fix(project, stacks, options, console, drifted)
+        # What could not be looked at may have drifted, too.
+        code = way_back.code if code == ExitCode.CHANGES else code
+        document |= {"fix": way_back.document}
+    if console.json:
+        console.document(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    return code
+
+
+@dataclass(frozen=True)
+class _WayBack:
+    """What came of a fix: the exit code of drift, and the document of the run; None where it made none."""
+
+    code: int
+    document: Any
+
+
+def _fix(project: Project, stacks: Asked, options: RunOptions, console: Console, drifted: list[str]) -> _WayBack:
+    """Plan the units that have drifted, and apply that where somebody says yes, or has said so."""
+    console.note(f"the way back, for {len(drifted)} unit{'s' * (len(drifted) > 1)}:")
+    page = io.StringIO()
+    told = replace(console, out=page) if console.json else console
+    some = replace(options, wanted=Wanted(units=tuple(drifted)))
+    if options.auto_approve or (console.interactive and not console.json):
+        code = apply(project, stacks, some, told)
+    else:
+        code = plan_back(project, stacks, some, told)
+        code = ExitCode.CHANGES if code == ExitCode.DONE else code
+        console.note(f"nothing was changed; infra-orch drift {stacks.words} --fix --auto-approve does it")
+    return _WayBack(code, json.loads(page.getvalue()) if page.getvalue() else None)
+
+
+def _look(
+    project: Project, stacks: Asked, options: RunOptions, console: Console, *, fixes: bool
+) -> tuple[dict[str, Looked], int]:
+    """Say what has drifted. Returns what was looked at, by name, and the exit code."""
     parts = open_parts(project, stacks, options, console)
     with (
         progress_for(console) as progress,
@@ -48,16 +93,14 @@ def drift(project: Project, stacks: Asked, options: RunOptions, console: Console
                 run.context.journal.write("done", durable=True, status="looked")
         code = exit_code(outcomes, runs[0], detailed=True)
         looked = {name: Looked(outcome, _record(name, runs)) for name, outcome in outcomes.items()}
-        if console.json:
-            console.document(drift_document(looked, time.monotonic() - began))
-        else:
+        if not console.json:
             console.result(drift_lines(looked, console.style))
             never = [name for part, run in zip(parts, runs, strict=True) for name in _never_applied(part, run)]
             if never:
                 console.note(f"never applied, so not looked at: {', '.join(never)}")
-            if code == ExitCode.CHANGES:
-                console.note(f"infra-orch plan {stacks.words} shows what an apply would make of it")
-        return code
+            if code == ExitCode.CHANGES and not fixes:
+                console.note(f"infra-orch plan {stacks.words} shows what an apply would make of it; --fix does, too")
+        return looked, code
 
 
 def _selection(part: Part, run: Session) -> Selection:
