@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -246,10 +247,12 @@ def capture(
     env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     timeout: float = 60.0,
+    inherit: Sequence[int] = (),
 ) -> tuple[int, bytes, bytes]:
     """Run a short command that changes nothing in the cloud (git, `terraform version`): exit code, stdout, stderr.
 
-    Raises UnavailableError where the program cannot be started or takes longer than *timeout* seconds.
+    *inherit* are file descriptors that stay open in it: a lock that is held by one lasts until it has ended. Raises
+    UnavailableError where the program cannot be started or takes longer than *timeout* seconds.
     """
     try:
         done = subprocess.run(
@@ -261,6 +264,7 @@ def capture(
             timeout=timeout,
             check=False,
             start_new_session=True,  # Ctrl-C on the terminal is ours: it must not end git in the middle of a commit
+            pass_fds=tuple(inherit),
         )
     except OSError as error:
         raise _cannot_start(argv, error) from error
@@ -282,6 +286,29 @@ def attach(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> int:
         raise _cannot_start(argv, error) from error
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def in_a_process(work: Callable[[], int], started: Callable[[int], None]) -> int:
+    """Do *work* in a copy of this process, in a session of its own, and return the exit code that it came to (negative:
+    the signal that ended it). *started* is told its process id.
+
+    What it imports, keeps in memory and starts is gone with it. No other thread may run here. Raises OSError where
+    there is no room for a further process.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        code = 70  # EX_SOFTWARE: it ended in an exception, which has been told
+        try:
+            os.setsid()  # Ctrl-C on the terminal is told to it by its parent, once
+            code = work()
+            sys.stdout.flush()
+        finally:
+            os._exit(code)
+    started(pid)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 def _default_interrupt() -> None:

@@ -367,3 +367,21 @@ def test_capture_gives_everything_back(tmp_path: Path) -> None:
 def test_capture_does_not_wait_for_ever(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match=r'"sleep" gave no answer within 0\.2 s'):
         capture(["sleep", "30"], cwd=tmp_path, timeout=0.2)
+
+
+@pytest.mark.parametrize(
+    ("work", "code"),
+    [("lambda: 3", 3), ("lambda: 1 / 0", 70), ("lambda: os.kill(os.getpid(), 9)", -9)],
+    ids=["a code", "an exception", "a signal"],
+)
+def test_work_in_a_process_of_its_own_leaves_nothing_here(work: str, code: int) -> None:
+    # In a program without threads, as it is meant for.
+    program = f"""
+import os, sys
+from infra_orch.process import in_a_process
+told = []
+code = in_a_process({work}, told.append)
+print(code, told[0] != os.getpid(), len(told))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{code} True 1\n"

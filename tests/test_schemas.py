@@ -26,6 +26,7 @@ NAMES = (
     "drift",
     "approval",
     "preview-bundle",
+    "reconcile",
 )
 
 

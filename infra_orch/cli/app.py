@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from infra_orch.cli import gateway, mending, new, reading, reviewing, running, sandbox
+from infra_orch.cli import following, gateway, mending, new, reading, reviewing, running, sandbox
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 
@@ -126,6 +126,8 @@ for command, example in (
     (reviewing.outdated, "infra-orch outdated --base main"),
     (running.drift, "infra-orch drift prod --json"),
     (running.apply, "infra-orch apply prod"),
+    (following.reconcile, "infra-orch reconcile --branch main --watch 60"),
+    (following.rollback, "infra-orch rollback prod --to 20261124T225621418Z-9a8fce"),
     (running.destroy, "infra-orch destroy prod --unit web --with-downstream"),
     (mending.recover, "infra-orch recover prod"),
     (mending.unlock, "infra-orch unlock prod network"),

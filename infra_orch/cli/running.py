@@ -82,6 +82,10 @@ def drift(
     all: o.All = False,  # noqa: A002  the option's name
     unit: o.Unit = None,
     tag: o.Tag = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Plan the way back, and apply it after a yes.", envvar="INFRA_ORCH_FIX")
+    ] = False,
+    auto_approve: o.AutoApprove = False,
     json: o.Json = False,
     sandbox: o.Sandbox = False,
     from_rendered: o.FromRendered = False,
@@ -111,6 +115,7 @@ def drift(
     from infra_orch.commands.drift import drift as command
     from infra_orch.commands.stacks import asked_for
 
+    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
     options = run_options(
         unit,
         tag,
@@ -121,10 +126,12 @@ def drift(
         json=json,
         sandbox=sandbox,
         from_rendered=from_rendered,
+        auto_approve=auto_approve,
+        commit=_commits(project, None, sandbox=sandbox),
     )
-    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
     stacks = asked_for(project, stack or (), console, everything=all, from_rendered=from_rendered)
-    return command(project, stacks, options, console, _issue(project, console, group, host, label) if post else None)
+    issue = _issue(project, console, group, host, label) if post else None
+    return command(project, stacks, options, console, issue, fix=fix)
 
 
 def _issue(project: Project, console: Console, group: str, host: str, labels: list[str] | None) -> DriftIssue:

@@ -112,10 +112,10 @@ class _Compared:
 
 def _compared(project: Project, repository: Repository, change: Change, stacks: frozenset[str] | None) -> _Compared:
     with contextlib.ExitStack() as stack:
-        then = stack.enter_context(_at(project, repository, change.base, stacks))
+        then = stack.enter_context(at_commit(project, repository, change.base, stacks))
         now = Side(project, repository.root, Path.cwd(), stacks)
         if change.head is not None:
-            now = stack.enter_context(_at(project, repository, change.head, stacks))
+            now = stack.enter_context(at_commit(project, repository, change.head, stacks))
         stack.callback(now.specs.close)
         now.specs.evaluate()
         then.specs.evaluate()  # after the other side, of which most is the same, and is known now
@@ -228,7 +228,7 @@ def _explain(found: Affected, console: Console) -> None:
 
 
 @contextlib.contextmanager
-def _at(project: Project, repository: Repository, ref: str, stacks: frozenset[str] | None) -> Iterator[Side]:
+def at_commit(project: Project, repository: Repository, ref: str, stacks: frozenset[str] | None) -> Iterator[Side]:
     """The project as it was at a commit, to be evaluated in a folder of its own that is removed afterwards."""
     place = project.root.relative_to(repository.root)
     prefix = "" if place == Path() else f"{place.as_posix()}/"

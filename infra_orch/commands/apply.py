@@ -19,7 +19,7 @@ from infra_orch.commands.recovering import sessions_after_the_dead
 from infra_orch.commands.resuming import narrowed, resumed
 from infra_orch.commands.stacks import Asked, refuse_several
 from infra_orch.console import Console
-from infra_orch.errors import ExitCode, RefusedError
+from infra_orch.errors import ExitCode, RefusedError, UserError
 from infra_orch.notify.send import Sending
 from infra_orch.project import Project
 from infra_orch.recovery.intent import Consented, intent_of, write_intent
@@ -132,8 +132,19 @@ def _in_sessions(
             console.note(f"{kind} cancelled: nothing was changed.")
             # Who said no knows it.
             return _Done(ExitCode.INTERRUPTED if shown.run.context.supervisor.stopping else ExitCode.REFUSED)
+        _confirm(shown, options, console)
         saved = offer if restored else None
         return _posted(post, lambda: _apply(project, shown, options, console, saved, approvals))
+
+
+def _confirm(shown: Shown, options: RunOptions, console: Console) -> None:
+    """Ask whoever stands over the run, before anything is changed. Raises what that raises."""
+    if options.confirm:
+        try:
+            options.confirm()
+        except UserError:
+            finish_plan(shown.ended(), console, several=shown.several)
+            raise
 
 
 def _posted(post: AppliedPost | None, work: Callable[[], _Done]) -> _Done:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import json
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from infra_orch.commands.apply import apply
 from infra_orch.commands.ending import exit_code, run_status
 from infra_orch.commands.notifying import failures_told, notify
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.pacing import pace_of
 from infra_orch.commands.parts import Part, open_parts
+from infra_orch.commands.plan import plan as plan_back
 from infra_orch.commands.previewing import together
 from infra_orch.commands.recovering import sessions_after_the_dead
 from infra_orch.commands.selecting import refuse_missing_variables, select
 from infra_orch.commands.session import Session
 from infra_orch.commands.stacks import Asked
+from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode
 from infra_orch.graph.graph import Graph
@@ -33,27 +38,79 @@ if TYPE_CHECKING:
 
 
 def drift(
-    project: Project, stacks: Asked, options: RunOptions, console: Console, issue: DriftIssue | None = None
+    project: Project,
+    stacks: Asked,
+    options: RunOptions,
+    console: Console,
+    issue: DriftIssue | None = None,
+    *,
+    fix: bool = False,
 ) -> int:
     """Compare what exists of stacks with their states, side by side, and say what differs. Nothing is changed.
 
-    Where there is an *issue* of it, that is brought up to date.
-
-    Returns 2 where something has drifted, as a plan with changes does.
+    Where there is an *issue* of it, that is brought up to date. *fix*: what has drifted is planned then, as the spec
+    says by now, and applied where somebody says yes. Returns 2 where something has drifted, as a plan with changes
+    does; of an apply, its exit code.
     """
+    began = time.monotonic()
     parts = open_parts(project, stacks, options, console)
     names = [part.name for part in parts]
     with failures_told(project, names, "drift", console, sandbox=options.sandbox):
-        code, documents = _look(project, stacks, parts, console, issue)
-    notify(project, documents, console)
+        seen = _look(project, stacks, parts, console, issue, fixes=fix)
+    notify(project, seen.documents, console)
+    code, document = seen.code, drift_document(seen.looked, time.monotonic() - began)
+    if fix and (drifted := [name for name, one in seen.looked.items() if one.drifted]):
+        way_back = _fix(project, stacks, options, console, drifted)
+        # What could not be looked at may have drifted, too.
+        code = way_back.code if code == ExitCode.CHANGES else code
+        document |= {"fix": way_back.document}
+    if console.json:
+        console.document(json.dumps(document, indent=2, ensure_ascii=False, default=str))
     return code
 
 
+@dataclass(frozen=True)
+class _WayBack:
+    """What came of a fix: the exit code of drift, and the document of the run; None where it made none."""
+
+    code: int
+    document: Any
+
+
+def _fix(project: Project, stacks: Asked, options: RunOptions, console: Console, drifted: list[str]) -> _WayBack:
+    """Plan the units that have drifted, and apply that where somebody says yes, or has said so."""
+    console.note(f"the way back, for {len(drifted)} unit{'s' * (len(drifted) > 1)}:")
+    page = io.StringIO()
+    told = replace(console, out=page) if console.json else console
+    some = replace(options, wanted=Wanted(units=tuple(drifted)))
+    if options.auto_approve or (console.interactive and not console.json):
+        code = apply(project, stacks, some, told)
+    else:
+        code = plan_back(project, stacks, some, told)
+        code = ExitCode.CHANGES if code == ExitCode.DONE else code
+        console.note(f"nothing was changed; infra-orch drift {stacks.words} --fix --auto-approve does it")
+    return _WayBack(code, json.loads(page.getvalue()) if page.getvalue() else None)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was looked at, by name, the exit code, and what is to be told of each stack."""
+
+    looked: Mapping[str, Looked]
+    code: int
+    documents: Mapping[str, Mapping[str, Any]]
+
+
 def _look(
-    project: Project, stacks: Asked, parts: list[Part], console: Console, issue: DriftIssue | None
-) -> tuple[int, dict[str, Mapping[str, Any]]]:
-    """Look, and say what differs. Returns the exit code, and what is to be told of each stack."""
-    began = time.monotonic()
+    project: Project,
+    stacks: Asked,
+    parts: list[Part],
+    console: Console,
+    issue: DriftIssue | None,
+    *,
+    fixes: bool,
+) -> _Seen:
+    """Look, and say what differs."""
     with (
         progress_for(console) as progress,
         sessions_after_the_dead(project, parts, "drift", console, progress, several=stacks.several) as runs,
@@ -69,19 +126,17 @@ def _look(
                 run.context.journal.write("done", durable=True, status="looked")
         code = exit_code(outcomes, runs[0], detailed=True)
         looked = {name: Looked(outcome, _record(name, runs)) for name, outcome in outcomes.items()}
-        if console.json:
-            console.document(drift_document(looked, time.monotonic() - began))
-        else:
+        if not console.json:
             console.result(drift_lines(looked, console.style))
             never = [name for part, run in zip(parts, runs, strict=True) for name in _never_applied(part, run)]
             if never:
                 console.note(f"never applied, so not looked at: {', '.join(never)}")
-            if code == ExitCode.CHANGES:
-                console.note(f"infra-orch plan {stacks.words} shows what an apply would make of it")
+            if code == ExitCode.CHANGES and not fixes:
+                console.note(f"infra-orch plan {stacks.words} shows what an apply would make of it; --fix does, too")
         if issue and not runs[0].context.supervisor.stopping:
             issue.post(looked, runs[0].context.redactor)
         told = runs if project.settings.notify else []
-        return code, {run.context.stack.folder.name: _to_tell(run, outcomes) for run in told}
+        return _Seen(looked, code, {run.context.stack.folder.name: _to_tell(run, outcomes) for run in told})
 
 
 def _selection(part: Part, run: Session) -> Selection:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,13 @@ from infra_orch.commands.rendered import committed_render
 from infra_orch.console import Console
 from infra_orch.errors import UserError
 from infra_orch.git.repository import Repository, find_repository
+from infra_orch.git.tree import deleted_files
 from infra_orch.graph.graph import Graph
 from infra_orch.guard.check import guarded
-from infra_orch.project import Project, StackFolder
+from infra_orch.project import Project, StackFolder, is_stack_name
 from infra_orch.record.leftover import bring_back
 from infra_orch.record.store import Records, exists, parse_record
-from infra_orch.render.index import KeptUnit, RenderedStack, from_json, read_index
+from infra_orch.render.index import KeptUnit, RenderedStack, from_json, joint_graph, read_index
 from infra_orch.render.neighbours import Neighbours
 
 
@@ -45,6 +47,49 @@ def open_gone(
     left_over = {unit: KeptUnit(units[unit], tuple(sorted(before.graph.downstream.get(unit, ())))) for unit in kept}
     empty = replace(before, units={}, tasks={}, graph=Graph.of((), ()), left_over=left_over)
     return Opened(empty, {}, {}, others_of(before, committed_render if from_rendered else read_index), records)
+
+
+def gone_stacks(project: Project) -> list[str]:
+    """The stacks without a spec that have, or once had, a record of a unit in git: what still exists of them, their
+    last records say. Raises UserError where git cannot tell.
+    """
+    repository = find_repository(project.root)
+    if repository is None:
+        return []
+    place = repository.relative(project.stacks)
+    listed = [path for path, _ in repository.list_tree("HEAD", place)]
+    record = re.compile(re.escape(f"{place}/") + r"(?P<stack>.+)/record/[^/]+\.json")
+    recorded = {
+        found["stack"] for path in (*listed, *deleted_files(repository, place)) if (found := record.fullmatch(path))
+    }
+    there = {path[len(place) + 1 : -len("/stack.py")] for path in listed if path.endswith("/stack.py")}
+    return sorted(name for name in recorded - there if is_stack_name(name))
+
+
+def let_go_of(project: Project, names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return what came after the units of stacks that are gone, by these (`network/vpc`), as all lay rendered in git
+    when these did last.
+    """
+    found: dict[str, frozenset[str]] = {}
+    repository = find_repository(project.root) if names else None
+    for name in names if repository else ():
+        assert repository
+        place = repository.relative(project.stacks)
+        commit = repository.last_commit_with(repository.relative(StackFolder(project, project.stacks / name).index))
+        if commit is None:
+            continue
+        listed = repository.list_tree(commit, place)
+        indexes = {path: blob for path, blob in listed if path.endswith("/rendered/stack.json")}
+        contents = repository.read_blobs(indexes.values())
+        stacks = {path[len(place) + 1 : -len("/rendered/stack.json")]: blob for path, blob in indexes.items()}
+        there = {
+            stack: from_json(contents[blob].decode(errors="replace"), StackFolder(project, project.stacks / stack))
+            for stack, blob in stacks.items()
+            if stack == name or f'"{name}/'.encode() in contents[blob]
+        }
+        below = joint_graph(there, "plan").downstream
+        found |= {f"{name}/{unit}": below.get(f"{name}/{unit}", frozenset()) for unit in there[name].units}
+    return found
 
 
 def _last_render(folder: StackFolder, repository: Repository) -> RenderedStack | None:

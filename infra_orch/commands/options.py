@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra_orch.commands.affecting import Change
 from infra_orch.commands.wanted import Wanted
+from infra_orch.process import Supervisor
 from infra_orch.project import Project
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """See the help text of each flag of the same name. *emulator_url*: an emulator that runs already."""
+    """See the help text of each flag of the same name. *emulator_url*: an emulator that runs already.
+
+    *deleted* are stacks that are gone and of which something may exist still. *supervisor* is one that others may stop;
+    *confirm* is asked before anything is changed, and raises where nothing may be.
+    """
 
     wanted: Wanted = field(default_factory=Wanted)
     json: bool = False
@@ -36,6 +42,9 @@ class RunOptions:
     policies: Path | None = None
     bundle: str | None = None
     group: str = "default"
+    deleted: tuple[str, ...] = ()
+    supervisor: Supervisor | None = None
+    confirm: Callable[[], None] | None = None
 
     def prunes(self, project: Project) -> bool:
         """Whether units that left the spec are destroyed: as the flag says, or the project's settings."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from infra_orch.commands.affecting import Change, affected_units, narrow, refuse_chosen, tell_deleted
-from infra_orch.commands.gone import open_gone
+from infra_orch.commands.gone import let_go_of, open_gone
 from infra_orch.commands.opening import Opened, open_stack, open_stacks
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.selecting import chosen_names, wanted_of_each
@@ -61,7 +61,9 @@ def open_parts(project: Project, asked: Asked, options: RunOptions, console: Con
     opened = open_stacks(project, asked.names, console, from_rendered=options.from_rendered)
     settled = wanted_of_each(opened, options.wanted)
     wanted = {name: of_it for name, of_it in settled.items() if not of_it.nothing}
-    return [Part(opened[name], replace(options, wanted=of_it)) for name, of_it in wanted.items()]
+    let_go = let_go_of(project, options.deleted)
+    parts = [Part(opened[name], replace(options, wanted=of_it), let_go) for name, of_it in wanted.items()]
+    return [*parts, *_gone(project, options.deleted, options, let_go, console)]
 
 
 def _affected(project: Project, asked: Asked, options: RunOptions, change: Change, console: Console) -> list[Part]:
@@ -75,11 +77,21 @@ def _affected(project: Project, asked: Asked, options: RunOptions, change: Chang
     wanted = _wanted(found, prunes=prunes)
     opened = open_stacks(project, wanted, console, from_rendered=options.from_rendered)
     parts = [Part(one, replace(options, wanted=wanted[name]), found.let_go) for name, one in opened.items()]
-    for name in found.deleted_stacks if prunes else ():
+    return [*parts, *_gone(project, found.deleted_stacks if prunes else (), options, found.let_go, console)]
+
+
+def _gone(
+    project: Project,
+    names: Iterable[str],
+    options: RunOptions,
+    let_go: Mapping[str, frozenset[str]],
+    console: Console,
+) -> Iterator[Part]:
+    """What still exists of stacks that are gone, to be destroyed."""
+    for name in names:
         if gone := open_gone(project, name, console, sandbox=options.sandbox, from_rendered=options.from_rendered):
             of_it = replace(options, wanted=Wanted.of_units((), gone.rendered.left_over))
-            parts.append(Part(gone, of_it, found.let_go))
-    return parts
+            yield Part(gone, of_it, let_go)
 
 
 def _wanted(found: Affected, *, prunes: bool) -> dict[str, Wanted]:

@@ -61,7 +61,7 @@ def _recover(run_id: str, run: Session, opened: Opened, options: RunOptions, con
     """See to the end of one run. Returns whether everything that it made is in a state."""
     with standing_in(run_id, run, console) as stand_in:
         if stand_in is None:
-            console.note(f"run {run_id} died before it changed anything")
+            console.note(f"run {run_id} died before it changed anything, or when all that it did was recorded")
             return True
         case = stand_in.case
         console.result(_report(case))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError
 from infra_orch.guard.check import guarded
 from infra_orch.project import Project, StackFolder
+from infra_orch.record.store import records_of
 from infra_orch.recovery.case import Case, examine
 from infra_orch.recovery.clean import forget_leftovers, learn_secrets, redact_logs
 from infra_orch.recovery.death import DeadRun, read_death
@@ -56,8 +57,15 @@ def owed(run: Session) -> tuple[str, ...]:
     return run.lock.owed if run.lock else ()
 
 
-def see_to(run_id: str, run: Session, opened: Opened, console: Console) -> None:
-    """See to the end of one run that died, as far as that asks for no decision.
+def see_to(
+    run_id: str,
+    run: Session,
+    opened: Opened,
+    console: Console,
+    tasks: Callable[[Case], Mapping[str, Task]] | None = None,
+) -> None:
+    """See to the end of one run that died, as far as that asks for no decision. *tasks* says which functions the
+    stack's tasks have, where *opened* does not.
 
     Raises RefusedError where it does, and the run at hand is to change things.
     """
@@ -76,7 +84,7 @@ def see_to(run_id: str, run: Session, opened: Opened, console: Console) -> None:
             console.warn(f"run {run_id} died before it ran {', '.join(case.due)}; {command} does")
             return
         console.note(f"run {run_id} died; what it did is recorded now")
-        conclude(stand_in, run, console, opened.tasks, opened.regions)
+        conclude(stand_in, run, console, tasks(case) if tasks else opened.tasks, opened.regions)
 
 
 @dataclass(frozen=True)
@@ -89,8 +97,8 @@ class StandIn:
 
 @contextlib.contextmanager
 def standing_in(run_id: str, run: Session, console: Console) -> Iterator[StandIn | None]:
-    """Yield a session in the place of the dead run *run_id*; None where it had not begun to change anything, which
-    needs no more than that what it left behind is cleaned up.
+    """Yield a session in the place of the dead run *run_id*; None where it had not begun to change anything, or is
+    recorded already, which needs no more than that what it left behind is cleaned up.
 
     Raises UserError where it cannot be found out what it did.
     """
@@ -102,7 +110,7 @@ def standing_in(run_id: str, run: Session, console: Console) -> Iterator[StandIn
     with contextlib.closing(Journal(dead.folder / JOURNAL)) as journal:
         journal.note("recovery", by=context.run_id)
         theirs = replace(context, run_id=run_id, run_folder=dead.folder, journal=journal)
-        if intent is None or dead.done or gone:
+        if intent is None or dead.done or gone or _is_recorded(run_id, intent, run):
             if gone:
                 console.note(f"run {run_id} died, and its emulator with it: nothing is left of what it did")
             _clean(dead, run, replace(theirs, stack=intent.stack) if intent else theirs)
@@ -114,6 +122,14 @@ def standing_in(run_id: str, run: Session, console: Console) -> Iterator[StandIn
         facts = replace(intent.facts, duration=max(0.0, dead.last_sign - dead.began))
         past = Past(facts, _rendered(case, intent))
         yield StandIn(case, replace(run, context=theirs, command=facts.command, past=past))
+
+
+def _is_recorded(run_id: str, intent: Intent, run: Session) -> bool:
+    """Whether the record of a dead run is in the last commit: it had come to its end, and died before it noted that."""
+    if run.repository is None or not intent.consent.commit:
+        return False
+    records = records_of(intent.stack.folder, sandbox=run.sandbox, committed=True)
+    return run.repository.show("HEAD", run.repository.relative(records.run(run_id))) is not None
 
 
 def conclude(

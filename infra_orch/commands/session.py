@@ -181,7 +181,7 @@ def sessions(
     # With milliseconds, so that the ids of one machine sort as its runs began.
     stem = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z"
     many = [Request(project, part, command, console, f"{stem}-{secrets.token_hex(3)}", not locked) for part in parts]
-    supervisor = Supervisor(project.settings.patience)
+    supervisor = parts[0].options.supervisor or Supervisor(project.settings.patience)
     allow_open_files(_FILES_OF_A_STACK * len(parts))
     with contextlib.ExitStack() as stack:
         stack.enter_context(polite_stop(supervisor, console.note))

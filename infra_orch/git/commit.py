@@ -66,8 +66,8 @@ def commit_paths(repository: Repository, paths: Mapping[str, bytes | None], mess
     try:
         _check(repository, paths, message)
         blobs = _write_blobs(repository, paths)
-        identity, notes = _identity(repository)
-        made = _commit(repository, _Wanted(blobs, message, identity, **_settings(repository)))
+        identity, notes = identity_of(repository)
+        made = _commit(repository, _Wanted(blobs, message, identity, **commit_settings(repository)))
     except (UserError, OSError) as error:
         count = "1 file was" if len(paths) == 1 else f"{len(paths)} files were"
         by_hand = f"to commit by hand: {_by_hand(repository, paths, message)}"
@@ -184,7 +184,7 @@ def _refuse_others(changes: Mapping[str, Change], paths: Mapping[str, str | None
             )
 
 
-def _settings(repository: Repository) -> dict[str, bool]:
+def commit_settings(repository: Repository) -> dict[str, bool]:
     """Return whether commits are to be signed, and whether the executable bit of files on disk means something."""
     wanted = r"^(commit\.gpgsign|core\.filemode)$"
     code, out, err = repository.ask("config", "-z", "--type=bool", "--get-regexp", wanted)
@@ -194,7 +194,7 @@ def _settings(repository: Repository) -> dict[str, bool]:
     return {"sign": found.get("commit.gpgsign") == "true", "trust_modes": found.get("core.filemode", "true") == "true"}
 
 
-def _identity(repository: Repository) -> tuple[dict[str, str], tuple[str, ...]]:
+def identity_of(repository: Repository) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the environment that tells git who commits, empty where git knows that itself, and notes."""
     unknown = [role for role in ("AUTHOR", "COMMITTER") if repository.identity(role) is None]
     if not unknown:

@@ -67,11 +67,14 @@ class Repository:
     root: Path
 
     def ask(
-        self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
+        self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, inherit: Sequence[int] = ()
     ) -> tuple[int, bytes, bytes]:
-        """Run git with *arguments* in the root; return its exit code, stdout and stderr. *env* is added to ours."""
-        environment = {**_environment(), **(env or {})}
-        return capture((*_CONFIGURED, *arguments), cwd=self.root, env=environment, stdin=stdin, timeout=TIMEOUT_SECONDS)
+        """Run git with *arguments* in the root; return its exit code, stdout and stderr. *env* is added to ours.
+
+        *inherit* are file descriptors that stay open in it.
+        """
+        argv, environment = (*_CONFIGURED, *arguments), {**_environment(), **(env or {})}
+        return capture(argv, cwd=self.root, env=environment, stdin=stdin, timeout=TIMEOUT_SECONDS, inherit=inherit)
 
     def git(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
         """Run git as `ask` does and return its stdout. Raises UserError where it fails."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,18 +81,17 @@ def _parts(looked: Mapping[str, Looked]) -> Iterator[str]:
             yield f"#### {code(name)}: {one.outcome.status}\n\n{fence([one_line(failure.summary if failure else '')])}"
 
 
-def drift_document(looked: Mapping[str, Looked], seconds: float) -> str:
-    """Return it as JSON, schema drift-1."""
+def drift_document(looked: Mapping[str, Looked], seconds: float) -> dict[str, Any]:
+    """Return it as a document, schema drift-1."""
     statuses = {one.outcome.status for one in looked.values()}
     failed = statuses - {Status.PLANNED, Status.UNCHANGED}
-    document = {
+    return {
         "$schema": SCHEMA_ID,
         "schema": SCHEMA,
         "status": "failed" if failed else "drifted" if Status.PLANNED in statuses else "none",
         "duration_s": round(seconds, 2),
         "units": {name: _unit(one) for name, one in looked.items()},
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, default=str)
 
 
 def _unit(one: Looked) -> dict[str, Any]:

@@ -118,6 +118,18 @@ def holder_of(path: Path) -> Holder | None:
     return None
 
 
+def owing(path: Path) -> bool:
+    """Whether the file of a lock names runs that died, or may have: one that holds it still is among them."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            found = _read(handle)
+        finally:
+            os.close(handle)
+        return bool(found.get("run_id") or found.get("owed"))
+    return False
+
+
 def _acquire(handle: int, stack: str, wait: Callable[[Holder], bool]) -> dict[str, Any]:
     """Take the lock, and return what the file said before."""
     patience = time.monotonic() + _SECONDS_TO_SIGN

@@ -98,7 +98,7 @@ def test_what_was_changed_by_hand_is_told_and_nothing_else(
     found = desk.run("drift", "cloud")
     assert (found.code, masked(found.out)) == (2, DRIFTED), found.err
     assert "never applied, so not looked at: c" in found.err
-    assert "infra-orch plan cloud shows what an apply would make of it" in found.err
+    assert "infra-orch plan cloud shows what an apply would make of it; --fix does, too" in found.err
     assert states(cloud) == before, "nothing is written"
     with chatting() as (host, chat):
         monkeypatch.setenv("CHAT", f"json://{host}/")
@@ -117,6 +117,28 @@ def test_what_was_changed_by_hand_is_told_and_nothing_else(
     run = json.loads(desk.git("show", "HEAD:stacks/cloud/record/a.json"))["run"]
     assert document["units"]["cloud/a"]["since"]["run"] == run
     assert desk.git("status", "--porcelain", "stacks/cloud/record") == ""
+
+
+def test_the_way_back_is_shown_and_gone_where_somebody_says_yes(desk: Desk, cloud: Callable[[str], Any]) -> None:
+    ssm, before = cloud("ssm"), states(cloud)
+    ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId="a-one", Tags=[{"Key": "Owner", "Value": "eve"}])
+    shown = desk.run("drift", "cloud", "--fix")
+    assert shown.code == 2, shown.err
+    assert "a: 1 resource drifted since run" in shown.out
+    assert 'tags.Owner = "eve" → "ada"' in shown.out
+    assert "nothing was changed; infra-orch drift cloud --fix --auto-approve does it" in shown.err
+    assert states(cloud) == before, "nothing is written"
+    told = desk.run("drift", "--all", "--fix", "--auto-approve", "--json")
+    assert told.code == 0, told.err
+    document = json.loads(told.out)
+    check("drift", document)
+    assert document["status"] == "drifted", "as it was found"
+    check("runs-document", document["fix"])
+    units = document["fix"]["stacks"]["cloud"]["units"]
+    assert {name: unit["status"] for name, unit in units.items()} == {"a": "applied"}, "what has not drifted is left"
+    tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId="a-one")["TagList"]
+    assert tags == [{"Key": "Owner", "Value": "ada"}]
+    assert desk.git("log", "-1", "--format=%s") == "apply cloud: 1 updated"
 
 
 def test_a_stack_that_was_never_applied_has_nothing_to_drift(two_units: Desk) -> None:

@@ -315,3 +315,22 @@ def test_a_line_that_was_cut_off_costs_nothing_but_itself(desk: Desk, start: Cal
     assert desk.run("recover", "dev").code == 0
     assert statuses(json.dumps(last_run(desk)))["slow"] == "applied"
     assert json.loads(journal.read_text().splitlines()[-1])["event"] == "done"
+
+
+def test_a_run_that_died_when_its_record_was_committed_is_not_recorded_again(two_units: Desk) -> None:
+    assert two_units.run("apply", "dev", "--auto-approve").code == 0
+    head, run_id = two_units.git("rev-parse", "HEAD"), record_of(two_units, "web")["run"]
+    # As it is where it was killed before its last word: the commit is made, and the journal does not say so.
+    journal = two_units.root / f".infra-orch/runs/{run_id}/journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    assert '"done"' in lines[-1]
+    journal.write_text("".join(lines[:-1]))
+    (lock,) = (two_units.root / ".infra-orch/locks").glob("work-dev.lock")
+    lock.write_text(json.dumps({**json.loads(lock.read_text()), "owed": [run_id]}))
+    done = two_units.run("recover", "dev")
+    assert done.code == 0, done.err
+    assert "or when all that it did was recorded" in done.err
+    assert two_units.git("rev-parse", "HEAD") == head
+    assert two_units.git("status", "--porcelain") == ""
+    assert record_of(two_units, "web")["fingerprint"], "what is known of the unit is known still"
+    assert "nothing to recover" in two_units.run("recover", "dev").err
