@@ -16,7 +16,8 @@ from infra_orch.approval.effects import Plan, beyond
 from infra_orch.errors import UserError
 from infra_orch.git.repository import Repository
 from infra_orch.project import StackFolder
-from infra_orch.record.store import Records
+from infra_orch.record.store import Records, read_record
+from infra_orch.run.outcome import Status
 
 FOLDER = "approvals"
 
@@ -38,24 +39,25 @@ class Said:
 
 @dataclass(frozen=True)
 class Book:
-    """The approvals of a stack. *warn* is told what is no approval, though it lies there. *signed*: only those in
-    commits whose signatures git verifies count.
+    """The approvals of a stack, in the *sandbox* or for real. *warn* is told what is no approval, though it lies there.
+    *signed*: only those in commits whose signatures git verifies count.
     """
 
     repository: Repository
     folder: StackFolder
     records: Records
     warn: Callable[[str], None]
+    sandbox: bool = False
     signed: bool = False
 
     @cached_property
     def approvals(self) -> tuple[Approval, ...]:
-        """Those that are committed, from whom they say, and not spent yet."""
+        """Those that are committed, and from whom they say."""
         place = self.repository.relative(self.folder.record / FOLDER)
         listed = [(path, blob) for path, blob in self.repository.list_tree("HEAD", place) if path.endswith(".json")]
         texts = self.repository.read_blobs(blob for _, blob in listed)
         found = (self._read(path, texts[blob].decode(errors="replace")) for path, blob in listed)
-        return tuple(approval for approval in found if approval and not self._is_spent(approval))
+        return tuple(approval for approval in found if approval and approval.sandbox == self.sandbox)
 
     def said(self, unit: str, now: Plan, *, denied: bool = False) -> Said:
         """Return what is approved of what a unit is planned to do *now*. *denied*: only what holds against policies."""
@@ -64,6 +66,8 @@ class Book:
         nearest: list[str] | None = None
         for approval in self.approvals:
             if unit not in approval.units or (denied and not self._holds(approval, unit, now)):
+                continue
+            if (approval.id, unit) in self._spent:
                 continue
             more = beyond(approval.plan(unit), now)
             if more:
@@ -94,9 +98,19 @@ class Book:
             return None
         return approval
 
-    def _is_spent(self, approval: Approval) -> bool:
-        later = (path for path in self.records.runs.glob("*.json") if path.stem > approval.run)
-        return any(f'"{approval.id}"' in path.read_text(encoding="utf-8", errors="replace") for path in later)
+    @cached_property
+    def _spent(self) -> frozenset[tuple[str, str]]:
+        """The approvals, by id and unit, by which a run applied a unit. What failed may be done again."""
+        first = min((approval.run for approval in self.approvals), default="")
+        later = [path for path in self.records.runs.glob("*.json") if first and path.stem > first]
+        records = [record for path in later if "approvals" in (record := read_record(path))]
+        return frozenset(
+            (str(yes["id"]), name)
+            for record in records
+            for yes in record["approvals"]
+            for name, unit in record["units"].items()
+            if unit["status"] == str(Status.APPLIED)
+        )
 
     def _authors(self, unit: str) -> frozenset[str]:
         """The mail addresses of those who changed what a unit is since it was applied last."""

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from infra_orch.record.record import resource_json
@@ -31,9 +32,17 @@ class Plan:
     at: str
 
     @property
-    def changes(self) -> dict[str, ResourceChange]:
-        """What happens to resources, by address; what is only read is left out."""
-        return {one.address: one for one in self.outcome.resources if one.actions != ("read",)}
+    def changes(self) -> dict[tuple[str, int], ResourceChange]:
+        """What happens to resources, by address; what is only read is left out. One address may stand for several: the
+        resource, and objects of it that were to be gone already.
+        """
+        changing = (one for one in self.outcome.resources if one.actions != ("read",))
+        in_order = sorted(changing, key=lambda one: (one.address, one.actions))
+        return {
+            (address, number): one
+            for address, several in groupby(in_order, key=lambda one: one.address)
+            for number, one in enumerate(several)
+        }
 
     def timeless(self, text: str) -> str:
         """*text* without the time at which the plan was made, as `plantimestamp()` gives it."""
@@ -70,8 +79,8 @@ def beyond(approved: Plan, now: Plan) -> list[str]:
     """
     found: list[str] = []
     shown = approved.changes
-    for address, change in now.changes.items():
-        found += _beyond(approved, shown.get(address), now, change)
+    for key, change in now.changes.items():
+        found += _beyond(approved, shown.get(key), now, change)
     if now.outcome.destroys_unit and not approved.outcome.destroys_unit:
         found.append("the unit is destroyed, which was not approved")
     return found

@@ -126,6 +126,7 @@ for command, example in (
     (reviewing.outdated, "infra-orch outdated --base main"),
     (running.drift, "infra-orch drift prod --json"),
     (running.apply, "infra-orch apply prod"),
+    (running.approve, "infra-orch approve last --note 'the new subnet'"),
     (following.reconcile, "infra-orch reconcile --branch main --watch 60"),
     (following.rollback, "infra-orch rollback prod --to 20261124T225621418Z-9a8fce"),
     (running.destroy, "infra-orch destroy prod --unit web --with-downstream"),
@@ -139,7 +140,6 @@ for command, example in (
     (reading.history, "infra-orch history prod"),
     (reading.show, "infra-orch show last network"),
     (reading.timings, "infra-orch timings last --trace trace.json"),
-    (running.approve, "infra-orch approve last --note 'the new subnet'"),
     (reading.tf, "infra-orch tf prod network -- state list"),
 ):
     app.command(epilog=f"Example: {example}")(command)

@@ -229,6 +229,16 @@ Group = Annotated[
         envvar="INFRA_ORCH_GROUP",
     ),
 ]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="Write the report to it, one page of HTML.",
+        envvar="INFRA_ORCH_REPORT",
+        show_default=False,
+    ),
+]
 NoGateway = Annotated[
     bool,
     typer.Option(

@@ -73,16 +73,7 @@ def preview(
             show_default=False,
         ),
     ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="FILE",
-            help="Write the report to it, one page of HTML.",
-            envvar="INFRA_ORCH_REPORT",
-            show_default=False,
-        ),
-    ] = None,
+    report: o.Report = None,
     bundle: Annotated[
         str | None,
         typer.Option(

@@ -86,6 +86,7 @@ def drift(
         bool, typer.Option("--fix", help="Plan the way back, and apply it after a yes.", envvar="INFRA_ORCH_FIX")
     ] = False,
     auto_approve: o.AutoApprove = False,
+    report: o.Report = None,
     json: o.Json = False,
     sandbox: o.Sandbox = False,
     from_rendered: o.FromRendered = False,
@@ -131,7 +132,7 @@ def drift(
     )
     stacks = asked_for(project, stack or (), console, everything=all, from_rendered=from_rendered)
     issue = _issue(project, console, group, host, label) if post else None
-    return command(project, stacks, options, console, issue, fix=fix)
+    return command(project, stacks, options, console, issue, fix=fix, report=report)
 
 
 def _issue(project: Project, console: Console, group: str, host: str, labels: list[str] | None) -> DriftIssue:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra_orch.commands.apply import apply
@@ -23,11 +24,12 @@ from infra_orch.commands.session import Session
 from infra_orch.commands.stacks import Asked
 from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
-from infra_orch.errors import ExitCode
+from infra_orch.errors import ExitCode, UserError
+from infra_orch.files import write_atomically
 from infra_orch.graph.graph import Graph
 from infra_orch.project import Project, stack_and_unit
 from infra_orch.record.store import exists
-from infra_orch.report.document import document
+from infra_orch.report.document import as_one, document
 from infra_orch.report.drift import Looked, drift_document, drift_lines
 from infra_orch.report.progress import progress_for
 from infra_orch.run.outcome import Outcome
@@ -45,12 +47,13 @@ def drift(
     issue: DriftIssue | None = None,
     *,
     fix: bool = False,
+    report: Path | None = None,
 ) -> int:
     """Compare what exists of stacks with their states, side by side, and say what differs. Nothing is changed.
 
-    Where there is an *issue* of it, that is brought up to date. *fix*: what has drifted is planned then, as the spec
-    says by now, and applied where somebody says yes. Returns 2 where something has drifted, as a plan with changes
-    does; of an apply, its exit code.
+    Where there is an *issue* of it, that is brought up to date. *report*: a file for it as a page. *fix*: what has
+    drifted is planned then, as the spec says by now, and applied where somebody says yes. Returns 2 where something has
+    drifted, as a plan with changes does; of an apply, its exit code. Raises UserError where the page cannot be written.
     """
     began = time.monotonic()
     parts = open_parts(project, stacks, options, console)
@@ -58,6 +61,8 @@ def drift(
     with failures_told(project, names, "drift", console, sandbox=options.sandbox):
         seen = _look(project, stacks, parts, console, issue, fixes=fix)
     notify(project, seen.documents, console)
+    if report:
+        _write(report, seen, time.monotonic() - began, console)
     code, document = seen.code, drift_document(seen.looked, time.monotonic() - began)
     if fix and (drifted := [name for name, one in seen.looked.items() if one.drifted]):
         way_back = _fix(project, stacks, options, console, drifted)
@@ -94,7 +99,7 @@ def _fix(project: Project, stacks: Asked, options: RunOptions, console: Console,
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was looked at, by name, the exit code, and what is to be told of each stack."""
+    """What was looked at, by name, the exit code, and that of each stack as the document of a run."""
 
     looked: Mapping[str, Looked]
     code: int
@@ -135,8 +140,18 @@ def _look(
                 console.note(f"infra-orch plan {stacks.words} shows what an apply would make of it; --fix does, too")
         if issue and not runs[0].context.supervisor.stopping:
             issue.post(looked, runs[0].context.redactor)
-        told = runs if project.settings.notify else []
-        return _Seen(looked, code, {run.context.stack.folder.name: _to_tell(run, outcomes) for run in told})
+        return _Seen(looked, code, {run.context.stack.folder.name: _document(run, outcomes) for run in runs})
+
+
+def _write(path: Path, seen: _Seen, seconds: float, console: Console) -> None:
+    from infra_orch.report.html.page import page  # noqa: PLC0415  jinja2 takes longer to import than all else here
+
+    status = {ExitCode.DONE: "unchanged", ExitCode.CHANGES: "drifted"}.get(ExitCode(seen.code), "failed")
+    try:
+        write_atomically(path, page(as_one(seen.documents, "drift", status, seconds)), mode=0o600)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    console.note(f"wrote {path}")
 
 
 def _selection(part: Part, run: Session) -> Selection:
@@ -148,7 +163,7 @@ def _selection(part: Part, run: Session) -> Selection:
     )
 
 
-def _to_tell(run: Session, outcomes: Mapping[str, Outcome]) -> Mapping[str, Any]:
+def _document(run: Session, outcomes: Mapping[str, Outcome]) -> Mapping[str, Any]:
     """What was found in one stack, as the document of a run."""
     stack = run.context.stack.folder.name
     named = {stack_and_unit(name): outcome for name, outcome in outcomes.items()}

@@ -22,7 +22,7 @@ from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 from infra_orch.files import write_atomically
 from infra_orch.git.repository import find_repository
-from infra_orch.project import Project
+from infra_orch.project import Project, stack_and_unit
 from infra_orch.report.annotations import annotations_of, terraform_report
 from infra_orch.report.comment import LIMIT, About, comment, nodes_of, verdict
 from infra_orch.report.document import as_one, documents, text
@@ -125,13 +125,14 @@ def _write(path: Path, made: str, console: Console) -> None:
 @dataclass(frozen=True)
 class _Seen:
     """What was planned: the documents of the runs, the exit code, the bundles of the stacks' plans (None: there are to
-    be none), and what came after units that are deleted.
+    be none), and what came after units that are deleted. *across*: what comes after what in another stack.
     """
 
     runs: Runs
     code: int
     plans: Mapping[str, Path] | None = field(default_factory=dict)
     let_go: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    across: tuple[tuple[str, str], ...] = ()
 
     @property
     def status(self) -> str:
@@ -191,7 +192,7 @@ def _document(seen: _Seen) -> str:
 
 
 def _page(seen: _Seen) -> str:
-    return page(as_one(seen.runs, "preview", seen.status, seen.duration))
+    return page(as_one(seen.runs, "preview", seen.status, seen.duration, seen.across))
 
 
 def _planned(
@@ -217,4 +218,6 @@ def _planned(
         finally:
             found = finish_plan(shown.ended(), console, several=stacks.several)
         code = exit_code(shown.outcomes, runs[0], detailed=options.detailed_exitcode)
-        return _Seen(found, code, plans, parts[0].let_go)
+        edges = shown.selection.graph.edges
+        across = tuple((a, b) for a, b in edges if stack_and_unit(a)[0] != stack_and_unit(b)[0])
+        return _Seen(found, code, plans, parts[0].let_go, across)

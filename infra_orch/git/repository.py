@@ -204,10 +204,13 @@ class Repository:
         return None
 
     def authors(self, paths: Iterable[str], since: str | None) -> frozenset[str]:
-        """Return who, as "Name <mail>", changed something at or below *paths* after the commit *since*, or ever."""
+        """Return who, as "Name <mail>", changed something at or below *paths* after the commit *since*, or ever; those
+        who are named as co-authors are among them.
+        """
         range_ = f"{_checked(since)}..HEAD" if since else "HEAD"
-        out = self.git("log", "--no-merges", "--format=%an <%ae>", range_, "--", *paths)
-        return frozenset(out.decode(errors="replace").splitlines())
+        form = "%an <%ae>%n%(trailers:key=Co-authored-by,valueonly,unfold)"
+        out = self.git("log", f"--format={form}", range_, "--", *paths)
+        return frozenset(filter(None, map(str.strip, out.decode(errors="replace").splitlines())))
 
     def is_signed(self, commit: str) -> bool:
         """Whether git verifies the signature of a commit, with the keys that it is configured to trust."""

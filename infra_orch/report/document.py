@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from infra_orch.gateway.client import Used
@@ -73,9 +73,16 @@ def documents(stacks: Mapping[str, Any], command: str, status: str, duration: fl
     }
 
 
-def as_one(stacks: Mapping[str, Mapping[str, Any]], command: str, status: str, duration: float) -> dict[str, Any]:
+def as_one(
+    stacks: Mapping[str, Mapping[str, Any]],
+    command: str,
+    status: str,
+    duration: float,
+    across: Iterable[tuple[str, str]] = (),
+) -> dict[str, Any]:
     """Return the documents of several stacks, by the names of their folders, as one document of a run, in which nodes
-    go by their stack's name and their own. What is true of the runs is that of the first.
+    go by their stack's name and their own. What is true of the runs is that of the first. *across* are edges that lead
+    from one stack to another.
     """
     first: Mapping[str, Any] = next(iter(stacks.values()), {})
     facts = {key: first.get(key) for key in ("run_id", "at", "by", "sandbox", "commit", "engine")}
@@ -91,7 +98,10 @@ def as_one(stacks: Mapping[str, Mapping[str, Any]], command: str, status: str, d
         "duration_s": round(duration, 2),
         "dirty": any(run["dirty"] for run in stacks.values()),
         **nodes,
-        "edges": [[f"{stack}/{end}" for end in edge] for stack, run in stacks.items() for edge in run["edges"]],
+        "edges": [
+            *([f"{stack}/{end}" for end in edge] for stack, run in stacks.items() for edge in run["edges"]),
+            *map(list, across),
+        ],
         "left_over": [f"{stack}/{unit}" for stack, run in stacks.items() for unit in run["left_over"]],
     }
 

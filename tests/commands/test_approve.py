@@ -119,6 +119,47 @@ def test_what_only_lies_there_uncommitted_does_not_count(guarded: Desk):
     assert applied(guarded).code == REFUSED
 
 
+def test_what_was_approved_in_the_sandbox_is_not_approved_for_real(guarded: Desk, emulator: str):
+    assert guarded.run("plan", "dev", "--sandbox").code == 0
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", "last").code == 0
+    as_user(guarded, "Ada")
+    refused = applied(guarded)
+    assert refused.code == REFUSED
+    assert "web: nobody has approved it" in refused.err
+
+
+def test_a_co_author_of_the_change_is_no_somebody_else(guarded: Desk):
+    guarded.write({"stacks/dev/stack.py": SPEC.replace("first", "second")})
+    assert guarded.run("render", "dev").code == 0
+    guarded.commit("second\n\nCo-authored-by: Grace <grace@example.com>")
+    refused = applied(guarded)
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    again = applied(guarded)
+    assert again.code == REFUSED
+    assert "Grace <grace@example.com> approved it, and changed it" in again.err
+
+
+def test_what_failed_may_be_done_again_by_the_same_approval(guarded: Desk):
+    flaky = MODULE.replace(
+        "input = { text",
+        """provisioner "local-exec" {
+        command = "test -e ${path.root}/../../../../ready"
+      }
+      input = { text""",
+    )
+    guarded.write({"modules/it/main.tf": flaky})
+    guarded.commit()
+    refused = applied(guarded)
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    as_user(guarded, "Ada")
+    assert applied(guarded).code == 1
+    # It is tainted now: to replace it is more than was approved, and is said to be.
+    assert "where create was approved" in applied(guarded).err
+
+
 def test_only_signed_approvals_count_where_settings_say_so(guarded: Desk, monkeypatch: pytest.MonkeyPatch):
     refused = applied(guarded)
     as_user(guarded, "Grace")

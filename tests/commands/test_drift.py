@@ -103,7 +103,10 @@ def test_what_was_changed_by_hand_is_told_and_nothing_else(
     with chatting() as (host, chat):
         monkeypatch.setenv("CHAT", f"json://{host}/")
         (desk.root / "infra-orch.toml").write_text('[[notify]]\nto = "env:CHAT"\non = ["drift"]\n')
-        told = desk.run("drift", "--all", "--json")
+        told = desk.run("drift", "--all", "--json", "--report", "drift.html")
+    page = (desk.root / "drift.html").read_text()
+    seen = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert {unit["name"]: len(unit["resources"]) for unit in seen["units"]} == {"cloud/a": 2, "cloud/b": 0}
     (message,) = chat.told
     assert (message["title"], message["type"]) == ("drift cloud: has drifted", "warning")
     assert message["message"].startswith("2 resources drifted in 1 unit\na: drifted\nrun ")

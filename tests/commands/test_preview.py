@@ -193,6 +193,7 @@ def test_a_page_has_the_units_of_all_stacks(branch: Desk) -> None:
     page = (branch.root / "report.html").read_text()
     found = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
     assert [unit["name"] for unit in found["units"]] == ["app/old", "app/web", "app/new", "network/dns", "network/vpc"]
+    assert page.count('<path class="line"') == 2, "app/new after app/web, and that after network/vpc"
     assert "<!DOCTYPE html>" in branch.run("preview", "--base", "HEAD", "--format", "html").out
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from child_process import Child, until
+from cryptography.fernet import Fernet
 
 if TYPE_CHECKING:
     from conftest import Desk, Result
@@ -182,6 +183,29 @@ def test_runs_that_go_well_leak_nothing(planted: Desk) -> None:
     destroyed = planted.run("destroy", "dev", "--auto-approve")
     assert destroyed.code == 0, destroyed.err
     assert leaks(planted, *said(destroyed)) == []
+
+
+def test_a_preview_its_sealed_plans_and_an_approval_leak_nothing(
+    planted: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = Fernet.generate_key().decode()
+    monkeypatch.setenv("INFRA_ORCH_BUNDLE_KEY", key)
+    monkeypatch.setitem(SECRETS, "the key of bundles", key)
+    nothing = planted.git("commit-tree", "-m", "nothing", planted.git("hash-object", "-t", "tree", "-w", "/dev/null"))
+    assert planted.run("render", "dev").code == 0
+    planted.commit()
+    printed: list[str] = []
+    for arguments in (
+        ("preview", "--base", nothing, "--report", "report.html", "--bundle", "kept.bundle"),
+        ("preview", "--base", nothing, "--format", "sarif", "--terraform-report", "numbers.json"),
+        ("approve", "--bundle", "kept.bundle", "--note", "as we said"),
+        ("apply", "--bundle", "kept.bundle", "--auto-approve"),
+    ):
+        result = planted.run(*arguments)
+        assert result.code == 0, result.err
+        printed += said(result)
+    assert leaks(planted, *printed) == []
+    assert not holds((planted.root / "kept.bundle").read_bytes(), key)
 
 
 def test_runs_that_fail_leak_nothing(planted: Desk) -> None:
