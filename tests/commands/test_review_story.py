@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,9 @@ run `RUN` and 2 more · commit `COMMIT` compared with `origin/main`
 
 
 @pytest.fixture
-def estate(desk: Desk, emulator: str, aws_mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def estate(
+    desk: Desk, emulator: str, aws_mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Desk]:
     """Three stacks that are applied in the sandbox, recorded, and on the remote's main."""
     monkeypatch.setenv("INFRA_ORCH_PROVIDER_MIRROR", aws_mirror)
     monkeypatch.setenv("INFRA_ORCH_SANDBOX", "true")
@@ -112,10 +115,12 @@ def estate(desk: Desk, emulator: str, aws_mirror: str, tmp_path: Path, monkeypat
     desk.commit()
     subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "remote")], check=True)
     desk.git("remote", "add", "origin", str(tmp_path / "remote"))
+    assert desk.run("gateway", "start").code == 0, "so that the provider starts once"
     done = desk.run("apply", "--all", "--auto-approve")
     assert done.code == 0, done.err
     desk.git("push", "-q", "origin", "main")
-    return desk
+    yield desk
+    desk.run("gateway", "stop")
 
 
 def test_from_the_pull_request_to_the_drift_that_is_mended(estate: Desk, emulator: str, tmp_path: Path) -> None:
