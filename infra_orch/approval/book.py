@@ -6,6 +6,7 @@ once a run has made use of it, it is spent.
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from pathlib import PurePosixPath
 from infra_orch.approval.approval import Approval, from_text
 from infra_orch.approval.effects import Plan, beyond
 from infra_orch.errors import UserError
-from infra_orch.git.repository import Repository
+from infra_orch.git.repository import LogEntry, Repository
 from infra_orch.project import StackFolder
 from infra_orch.record.store import Records
 
@@ -53,6 +54,12 @@ class Book:
         """Those that are committed, from whom they say, and not spent yet."""
         place = self.repository.relative(self.folder.record / FOLDER)
         listed = [(path, blob) for path, blob in self.repository.list_tree("HEAD", place) if path.endswith(".json")]
+        if listed and self.repository.is_shallow():
+            self.warn(
+                "this is a shallow clone, which does not tell who committed an approval, so none counts: "
+                "git fetch --unshallow, or fetch-depth: 0 in a job"
+            )
+            return ()
         texts = self.repository.read_blobs(blob for _, blob in listed)
         found = (self._read(path, texts[blob].decode(errors="replace")) for path, blob in listed)
         return tuple(approval for approval in found if approval and not self._is_spent(approval))
@@ -68,8 +75,9 @@ class Book:
             more = beyond(approval.plan(unit), now)
             if more:
                 nearest = more if nearest is None or len(more) < len(nearest) else nearest
-            else:
-                by[approval.by] = approval
+            else:  # whoever spells the name in two ways is one person
+                by[_mail(approval.by)] = approval
+        by = {approval.by: approval for approval in by.values()}
         own = frozenset(who for who in by if _mail(who) in authors)
         return Said(by, own, tuple(nearest or ()))
 
@@ -89,10 +97,20 @@ class Book:
             who = entry.author if entry else "nobody"
             self.warn(f"{path} does not count: it says that it is from {approval.by}, and {who} committed it")
             return None
-        if self.signed and not self.repository.is_signed(entry.sha):
-            self.warn(f"{path} does not count: git does not verify the signature of {entry.sha[:12]}, which brought it")
+        if self.signed and (why := self._not_signed(entry)):
+            self.warn(f"{path} does not count: {why}")
             return None
         return approval
+
+    def _not_signed(self, entry: LogEntry) -> str:
+        """Why the commit that brought an approval is not signed by its author; empty where it is."""
+        signer = self.repository.signer(entry.sha)
+        if signer is None:
+            return f"git does not verify the signature of {entry.sha[:12]}, which brought it"
+        author = _mail(entry.author)
+        if any(fnmatch.fnmatchcase(author, _mail(one)) for one in signer.split(",")):
+            return ""
+        return f"{entry.sha[:12]}, which brought it, says that it is from {entry.author}, and {signer} signed it"
 
     def _is_spent(self, approval: Approval) -> bool:
         later = (path for path in self.records.runs.glob("*.json") if path.stem > approval.run)

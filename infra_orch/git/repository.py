@@ -204,14 +204,31 @@ class Repository:
         return None
 
     def authors(self, paths: Iterable[str], since: str | None) -> frozenset[str]:
-        """Return who, as "Name <mail>", changed something at or below *paths* after the commit *since*, or ever."""
-        range_ = f"{_checked(since)}..HEAD" if since else "HEAD"
-        out = self.git("log", "--no-merges", "--format=%an <%ae>", range_, "--", *paths)
-        return frozenset(out.decode(errors="replace").splitlines())
+        """Return who, as "Name <mail>", changed something at or below *paths* after the commit *since*, or ever.
 
-    def is_signed(self, commit: str) -> bool:
-        """Whether git verifies the signature of a commit, with the keys that it is configured to trust."""
-        return self.ask("verify-commit", "--", commit)[0] == 0
+        Who only merged is not among them, unless the merge has what none of those that it merged had.
+        """
+        where = (f"{_checked(since)}..HEAD" if since else "HEAD", "--", *paths)
+        alone = self.git("log", "--no-merges", "--format=%an <%ae>", *where)
+        merges = self.git(
+            "log", "--merges", "--cc", "--no-color", "--no-ext-diff", "--no-textconv", "--format=%x00%an <%ae>", *where
+        )
+        split = (one.partition("\n") for one in merges.decode(errors="replace").split("\0"))
+        own = (author for author, _, differing in split if differing.strip())
+        return frozenset([*alone.decode(errors="replace").splitlines(), *own])
+
+    def signer(self, commit: str) -> str | None:
+        """Return whose signature git verifies on a commit, with the keys that it is told to trust; None: nobody's.
+
+        That is what the key is known by: "Name <mail>", or the principals of a line in the file of allowed signers.
+        """
+        if self.ask("verify-commit", "--", commit)[0]:
+            return None
+        return _line(self.git("log", "-1", "--format=%GS", _checked(commit)))
+
+    def is_shallow(self) -> bool:
+        """Whether older commits are missing, so that what these brought seems to come with the oldest that is here."""
+        return _line(self.git("rev-parse", "--is-shallow-repository")) == "true"
 
     def log(self, paths: Iterable[str], limit: int) -> list[LogEntry]:
         """Return the newest *limit* commits that changed something at or below *paths*, newest first."""

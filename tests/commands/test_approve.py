@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -128,6 +131,53 @@ def test_only_signed_approvals_count_where_settings_say_so(guarded: Desk, monkey
     unsigned = applied(guarded)
     assert unsigned.code == REFUSED
     assert "git does not verify the signature" in unsigned.err
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen to sign")
+def test_a_signature_counts_in_the_name_of_who_signed(guarded: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    signers = tmp_path / "signers"
+    signers.write_text(f"eve@example.com {key.with_suffix('.pub').read_text()}")
+    for name, value in [
+        ("commit.gpgSign", "true"),
+        ("gpg.format", "ssh"),
+        ("user.signingKey", str(key)),
+        ("gpg.ssh.allowedSignersFile", str(signers)),
+    ]:
+        guarded.git("config", name, value)
+    monkeypatch.setenv("INFRA_ORCH_SIGNED_APPROVALS", "true")
+    refused = applied(guarded)
+    as_user(guarded, "Grace")  # Eve says so, with a key of hers that is known
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    forged = applied(guarded)
+    assert forged.code == REFUSED
+    assert "says that it is from Grace <grace@example.com>, and eve@example.com signed it" in forged.err
+    signers.write_text(signers.read_text().replace("eve@", "grace@"))
+    done = applied(guarded)
+    assert done.code == 0, done.err
+
+
+def test_one_person_with_two_names_is_one(guarded: Desk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("INFRA_ORCH_REQUIRE_APPROVALS", "2")
+    refused = applied(guarded)
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    guarded.git("config", "user.name", "Grace H.")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    still = applied(guarded)
+    assert still.code == REFUSED
+    assert "approved it, and 2 people have to" in still.err
+
+
+def test_in_a_shallow_clone_nobody_knows_who_approved(guarded: Desk):
+    refused = applied(guarded)
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    (guarded.root / ".git/shallow").write_text(guarded.git("rev-parse", "HEAD") + "\n")
+    shallow = applied(guarded)
+    assert shallow.code == REFUSED
+    assert "git fetch --unshallow" in shallow.err
 
 
 def test_a_denial_is_overridden_by_a_recorded_approval_of_that_denial(desk: Desk):
