@@ -7,17 +7,20 @@ once a run has made use of it, it is spent.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from infra_orch.approval.approval import Approval, from_text
 from infra_orch.approval.effects import Plan, beyond
 from infra_orch.errors import UserError
 from infra_orch.git.repository import LogEntry, Repository
+from infra_orch.module.files import module_folders
+from infra_orch.module.reads import read_outside
 from infra_orch.project import StackFolder
 from infra_orch.record.store import Records
+from infra_orch.render.index import from_json
 
 FOLDER = "approvals"
 
@@ -121,15 +124,31 @@ class Book:
         record = self.records.units().get(unit) or {}
         since = str(record.get("commit") or "")
         known = bool(since and self.repository.resolve(since))
-        paths = [self.folder.rendered / unit]
-        if known:  # before that, anybody may have written the module that it is of
-            module = PurePosixPath(str(record.get("module") or "."))
-            paths += [
-                self.folder.spec,
-                *([self.folder.project.root / module] if module.parts[:1] == ("modules",) else []),
-            ]
-        found = self.repository.authors([self.repository.relative(path) for path in paths], since if known else None)
-        return frozenset(map(_mail, found))
+        rendered = [self.folder.rendered / unit]
+        written = [self.folder.spec, *self._module_files({str(record.get("module") or ""), self._module(unit)})]
+        found = self._changed(rendered + (written if known else []), since if known else None)
+        # Of what was never applied anybody may have written the module long ago, as long as git tells who rendered it.
+        return found or self._changed(written, since if known else None)
+
+    def _changed(self, paths: Iterable[Path], since: str | None) -> frozenset[str]:
+        inside = (path for path in paths if path.resolve().is_relative_to(self.repository.root))
+        return frozenset(map(_mail, self.repository.authors(map(self.repository.relative, inside), since)))
+
+    def _module(self, unit: str) -> str:
+        """The module that a unit is of by now."""
+        try:
+            stack = from_json(self.folder.index.read_text(encoding="utf-8"), self.folder)
+        except (OSError, UserError):
+            return ""
+        return stack.units[unit].module if unit in stack.units else ""
+
+    def _module_files(self, modules: Iterable[str]) -> list[Path]:
+        """The folders of local modules, those of the modules that they call, and what these read elsewhere."""
+        project = self.folder.project
+        named = [project.root / module for module in modules if PurePosixPath(module).parts[:1] == ("modules",)]
+        there = module_folders([path for path in named if path.is_dir()], project.cache / "modules")
+        outside = read_outside((path for folder in there for path in folder.iterdir()), root=project.root)
+        return [*named, *there, *outside]
 
 
 def _mail(person: str) -> str:

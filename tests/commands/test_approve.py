@@ -170,6 +170,40 @@ def test_one_person_with_two_names_is_one(guarded: Desk, monkeypatch: pytest.Mon
     assert "approved it, and 2 people have to" in still.err
 
 
+def test_who_wrote_a_module_that_the_units_module_calls_changed_it(guarded: Desk, monkeypatch: pytest.MonkeyPatch):
+    calls = 'variable "text" {}\nmodule "inner" {\n  source = "../inner"\n  text = var.text\n}\n'
+    guarded.write({"modules/inner/main.tf": MODULE, "modules/it/main.tf": calls})
+    guarded.commit()
+    monkeypatch.setenv("INFRA_ORCH_REQUIRE_APPROVALS", "0")
+    assert applied(guarded).code == 0
+    monkeypatch.setenv("INFRA_ORCH_REQUIRE_APPROVALS", "1")
+    as_user(guarded, "Eve")
+    guarded.write({"modules/inner/main.tf": MODULE.replace("text = var.text", 'text = "hers"')})
+    guarded.commit()
+    refused = applied(guarded)
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    own = applied(guarded)
+    assert own.code == REFUSED
+    assert "Eve <eve@example.com> approved it, and changed it: somebody else has to" in own.err
+
+
+def test_where_rendered_files_are_not_committed_who_wrote_the_spec_changed_it(desk: Desk):
+    desk.write(
+        {
+            "modules/it/main.tf": MODULE,
+            "stacks/dev/stack.py": SPEC,
+            "infra-orch.toml": SETTINGS,
+            ".gitignore": "rendered/\n",
+        }
+    )
+    desk.commit()
+    refused = applied(desk)
+    assert desk.run("approve", run_of(refused.err)).code == 0
+    own = applied(desk)
+    assert own.code == REFUSED
+    assert "Ada <ada@example.com> approved it, and changed it: somebody else has to" in own.err
+
+
 def test_in_a_shallow_clone_nobody_knows_who_approved(guarded: Desk):
     refused = applied(guarded)
     as_user(guarded, "Grace")
