@@ -47,7 +47,14 @@ class Plan:
 
 def digest(units: Mapping[str, Plan]) -> str:
     """Return the SHA-256 of what plans of units, by name, do."""
-    does = {name: {"destroys": plan.outcome.destroys_unit, "changes": _content(plan)} for name, plan in units.items()}
+    does = {
+        name: {
+            "destroys": plan.outcome.destroys_unit,
+            "outputs": sorted(plan.outcome.outputs_changed),
+            "changes": _content(plan),
+        }
+        for name, plan in units.items()
+    }
     return hashlib.sha256(json.dumps(does, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -72,6 +79,9 @@ def beyond(approved: Plan, now: Plan) -> list[str]:
     shown = approved.changes
     for key, change in now.changes.items():
         found += _beyond(approved, shown.get(key), now, change)
+    for name in now.outcome.outputs_changed:
+        if name not in approved.outcome.outputs_changed:
+            found.append(f"output {name} changes, which was not approved")
     if now.outcome.destroys_unit and not approved.outcome.destroys_unit:
         found.append("the unit is destroyed, which was not approved")
     return found

@@ -98,6 +98,11 @@ def _approvable(document: Mapping[str, Any], *, despite_policies: bool) -> dict[
     run = document.get("run_id")
     if run is None:
         raise UsageError(f"run {document.get('run')} is over: there is nothing to approve in it", hint="plan anew")
+    if document.get("sandbox"):
+        raise UsageError(
+            f"run {run} was in the sandbox, and says nothing of what exists",
+            hint="plan without --sandbox, and approve that",
+        )
     if document.get("dirty"):
         raise UsageError(
             f"run {run} was planned with changes that are not committed, so nobody else can see what it is of",

@@ -107,6 +107,11 @@ MORE = {
         plan(change("create", attributes=(value('"x"'),))),
         "a.b: encrypted is not set, where true was approved",
     ),
+    "another output": (
+        plan(outputs_changed=("name",)),
+        plan(outputs_changed=("name", "users")),
+        "output users changes, which was not approved",
+    ),
     "the unit as a whole": (
         plan(change("delete")),
         plan(change("delete"), destroys_unit=True),

@@ -264,3 +264,19 @@ def test_a_plan_of_what_nobody_else_can_see_is_not_approved(guarded: Desk):
     refused = guarded.run("approve", "last")
     assert refused.code == 64
     assert "changes that are not committed" in refused.err
+
+
+def test_a_run_in_the_sandbox_is_not_approved(guarded: Desk):
+    assert guarded.run("plan", "dev").code == 0
+    (run,) = (guarded.root / ".infra-orch/runs").glob("*/run.json")
+    run.write_text(run.read_text().replace('"sandbox": false', '"sandbox": true'))
+    refused = guarded.run("approve", "last")
+    assert refused.code == 64
+    assert "was in the sandbox" in refused.err
+
+
+def test_terraform_by_hand_does_not_go_round_approvals(guarded: Desk):
+    refused = guarded.run("tf", "dev", "web", "--", "apply", "-auto-approve")
+    assert refused.code == REFUSED
+    assert "what is applied has to be approved" in refused.err
+    assert not (guarded.root / "stacks/dev/state/web.tfstate").exists()
