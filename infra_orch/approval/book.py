@@ -65,7 +65,7 @@ class Book:
             return ()
         texts = self.repository.read_blobs(blob for _, blob in listed)
         found = (self._read(path, texts[blob].decode(errors="replace")) for path, blob in listed)
-        return tuple(approval for approval in found if approval and not self._is_spent(approval))
+        return tuple(approval for approval in found if approval)
 
     def said(self, unit: str, now: Plan, *, denied: bool = False) -> Said:
         """Return what is approved of what a unit is planned to do *now*. *denied*: only what holds against policies."""
@@ -103,7 +103,7 @@ class Book:
         if self.signed and (why := self._not_signed(entry)):
             self.warn(f"{path} does not count: {why}")
             return None
-        return approval
+        return None if self._is_spent(approval, entry.sha) else approval
 
     def _not_signed(self, entry: LogEntry) -> str:
         """Why the commit that brought an approval is not signed by its author; empty where it is."""
@@ -115,9 +115,17 @@ class Book:
             return ""
         return f"{entry.sha[:12]}, which brought it, says that it is from {entry.author}, and {signer} signed it"
 
-    def _is_spent(self, approval: Approval) -> bool:
-        later = (path for path in self.records.runs.glob("*.json") if path.stem > approval.run)
-        return any(f'"{approval.id}"' in path.read_text(encoding="utf-8", errors="replace") for path in later)
+    def _is_spent(self, approval: Approval, brought: str) -> bool:
+        """Whether a run has made use of it, also one whose record was deleted since, or whose clock was slow."""
+        runs, used = self.records.runs, f'"{approval.id}"'
+        later = (path for path in runs.glob("*.json") if path.stem > approval.run)
+        if any(used in path.read_text(encoding="utf-8", errors="replace") for path in later):
+            return True
+        if not runs.is_relative_to(self.repository.root):  # the sandbox's are in no repository
+            return False
+        place = self.repository.relative(runs)
+        since = f"{brought}..HEAD"
+        return bool(self.repository.git("log", "--full-history", "--format=%H", f"-S{used}", since, "--", place))
 
     def _authors(self, unit: str) -> frozenset[str]:
         """The mail addresses of those who changed what a unit is since it was applied last."""

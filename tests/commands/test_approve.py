@@ -93,6 +93,11 @@ def test_a_yes_is_for_what_was_shown_and_once(guarded: Desk):
     (guarded.root / "stacks/dev/record/web.json").unlink()
     guarded.commit()
     assert applied(guarded).code == REFUSED
+    # Nor is it new where what says that it was used is deleted.
+    for record in (guarded.root / "stacks/dev/record/runs").iterdir():
+        record.unlink()
+    guarded.commit()
+    assert applied(guarded).code == REFUSED
 
 
 def test_an_approval_that_was_edited_or_is_in_the_name_of_another_does_not_count(guarded: Desk):
