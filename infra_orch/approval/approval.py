@@ -25,7 +25,6 @@ _SHAPE = {
     "planned_at": str,
     "by": str,
     "digest": str,
-    "sandbox": bool,
     "despite_policies": bool,
     "note": str,
     "units": {str: {"status": str, "changes": {str: int}, "resources": [{"address": str, "actions": [str]}]}},
@@ -47,8 +46,8 @@ class Yes:
 class Approval:
     """That somebody, "Name <mail>", said yes *at* a time to what the units of a *run* were to do.
 
-    *planned_at* is when that run began, *sandbox* whether it was one in the sandbox. *despite_policies*: also where
-    policies denied it, for the reasons that are named in what was planned.
+    *planned_at* is when that run began. *despite_policies*: also where policies denied it, for the reasons that are
+    named in what was planned.
     """
 
     run: str
@@ -56,7 +55,6 @@ class Approval:
     by: str
     at: str
     note: str
-    sandbox: bool
     despite_policies: bool
     units: Mapping[str, Outcome]
 
@@ -91,7 +89,6 @@ def to_text(approval: Approval) -> str:
         "at": approval.at,
         "note": approval.note,
         "digest": approval.digest,
-        "sandbox": approval.sandbox,
         "despite_policies": approval.despite_policies,
         "units": {name: _unit(outcome) for name, outcome in approval.units.items()},
     }
@@ -113,7 +110,6 @@ def from_text(text: str, shown: str) -> Approval:
                 document["by"],
                 document["at"],
                 document["note"],
-                document["sandbox"],
                 document["despite_policies"],
                 read_outcomes({"units": units, "tasks": {}}),
             )

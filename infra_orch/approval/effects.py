@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 from infra_orch.record.record import resource_json
@@ -32,17 +31,9 @@ class Plan:
     at: str
 
     @property
-    def changes(self) -> dict[tuple[str, int], ResourceChange]:
-        """What happens to resources, by address; what is only read is left out. One address may stand for several: the
-        resource, and objects of it that were to be gone already.
-        """
-        changing = (one for one in self.outcome.resources if one.actions != ("read",))
-        in_order = sorted(changing, key=lambda one: (one.address, one.actions))
-        return {
-            (address, number): one
-            for address, several in groupby(in_order, key=lambda one: one.address)
-            for number, one in enumerate(several)
-        }
+    def changes(self) -> dict[tuple[str, str], ResourceChange]:
+        """What happens to resources, by address and deposed key ("": what is in use); what is only read is left out."""
+        return {(one.address, one.deposed or ""): one for one in self.outcome.resources if one.actions != ("read",)}
 
     def timeless(self, text: str) -> str:
         """*text* without the time at which the plan was made, as `plantimestamp()` gives it."""
@@ -56,7 +47,14 @@ class Plan:
 
 def digest(units: Mapping[str, Plan]) -> str:
     """Return the SHA-256 of what plans of units, by name, do."""
-    does = {name: {"destroys": plan.outcome.destroys_unit, "changes": _content(plan)} for name, plan in units.items()}
+    does = {
+        name: {
+            "destroys": plan.outcome.destroys_unit,
+            "outputs": sorted(plan.outcome.outputs_changed),
+            "changes": _content(plan),
+        }
+        for name, plan in units.items()
+    }
     return hashlib.sha256(json.dumps(does, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -81,13 +79,16 @@ def beyond(approved: Plan, now: Plan) -> list[str]:
     shown = approved.changes
     for key, change in now.changes.items():
         found += _beyond(approved, shown.get(key), now, change)
+    for name in now.outcome.outputs_changed:
+        if name not in approved.outcome.outputs_changed:
+            found.append(f"output {name} changes, which was not approved")
     if now.outcome.destroys_unit and not approved.outcome.destroys_unit:
         found.append("the unit is destroyed, which was not approved")
     return found
 
 
 def _beyond(approved: Plan, shown: ResourceChange | None, now: Plan, change: ResourceChange) -> Iterator[str]:
-    address = change.address
+    address = f"{change.address} (deposed {change.deposed})" if change.deposed else change.address
     if shown is None:
         yield f"{address}: {_words(change.actions)}, which was not approved"
         return
@@ -97,10 +98,25 @@ def _beyond(approved: Plan, shown: ResourceChange | None, now: Plan, change: Res
         yield f"{address}: moved from {change.moved_from}, which was not approved"
     if change.imported_id is not None and change.imported_id != shown.imported_id:
         yield f"{address}: imported as {change.imported_id}, which was not approved"
-    known = {one.path: one for one in shown.attributes}
+    for line in _values_beyond(approved, shown, now, change):
+        yield f"{address}: {line}"
+
+
+def _values_beyond(approved: Plan, shown: ResourceChange, now: Plan, change: ResourceChange) -> Iterator[str]:
+    # Lines and parts of lists that go have the number that they had, so a path may be there twice.
+    known: dict[str, list[AttributeChange]] = {}
+    for one in shown.attributes:
+        known.setdefault(one.path, []).append(one)
     for attribute in change.attributes:
-        if word := _differs(approved, known.get(attribute.path), now, attribute):
-            yield f"{address}: {attribute.path} {word}"
+        words = [_differs(approved, one, now, attribute) for one in known.get(attribute.path, (None,))]
+        if all(words):
+            yield f"{attribute.path} {words[0]}"
+    if "create" not in change.actions:
+        return
+    there = {attribute.path for attribute in change.attributes}
+    for one in shown.attributes:  # what is made without a value that was approved is no less, but another thing
+        if one.path not in there and one.after not in (UNKNOWN_TEXT, "null"):
+            yield f"{one.path} is not set, where {one.after} was approved"
 
 
 def _differs(approved: Plan, shown: AttributeChange | None, now: Plan, attribute: AttributeChange) -> str:

@@ -82,7 +82,8 @@ class Place:
         """
         if self.is_file or self.is_remote:
             return None
-        found = [path for path in Path(self.text).glob("*") if path.name.endswith(end)]
+        # A group's name may end like another's: its own stands after what has no "-".
+        found = [path for path in Path(self.text).glob("*") if path.name.partition("-")[2] == end.removeprefix("-")]
         return found[0] if len(found) == 1 else None
 
 

@@ -65,8 +65,7 @@ def approve(
         console.result(plan_lines(units, console.style, {}))
         console.result(plan_summary(units, console.style, "plan"))
         run = str(document["run_id"])
-        sandbox = bool(document.get("sandbox"))
-        approval = Approval(run, str(document["at"]), by, now, note, sandbox, despite_policies, units)
+        approval = Approval(run, str(document["at"]), by, now, note, despite_policies, units)
         folder = _folder(project, document, run)
         written[folder.record / FOLDER / f"{approval.id}.json"] = to_text(approval).encode()
         lines.append(f"{TRAILER}: {run} {approval.digest}")
@@ -99,6 +98,11 @@ def _approvable(document: Mapping[str, Any], *, despite_policies: bool) -> dict[
     run = document.get("run_id")
     if run is None:
         raise UsageError(f"run {document.get('run')} is over: there is nothing to approve in it", hint="plan anew")
+    if document.get("sandbox"):
+        raise UsageError(
+            f"run {run} was in the sandbox, and says nothing of what exists",
+            hint="plan without --sandbox, and approve that",
+        )
     if document.get("dirty"):
         raise UsageError(
             f"run {run} was planned with changes that are not committed, so nobody else can see what it is of",

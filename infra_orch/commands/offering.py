@@ -44,7 +44,7 @@ from infra_orch.commands.stacks import Asked
 from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UnavailableError, UsageError
-from infra_orch.git.repository import find_repository
+from infra_orch.git.repository import Repository, find_repository
 from infra_orch.project import Project, StackFolder, beside, stack_and_unit
 from infra_orch.record.leftover import bring_back, names_left_over
 from infra_orch.report.style import safe
@@ -55,6 +55,9 @@ from infra_orch.run.plan import OutsideOutputs, Preview, Selection, forget
 from infra_orch.run.progress import Progress
 from infra_orch.run.unit import PLAN_JSON, saved_plan
 from infra_orch.run.values import Output
+
+_MOST_RECORDS = 100
+"""So many commits of records and approvals may lie on top of a merge."""
 
 
 @dataclass(frozen=True)
@@ -172,9 +175,7 @@ def _found(project: Project, place: Place, group: str, room: Path) -> tuple[Path
         return Path(place.text), place.text
     repository = find_repository(project.root)
     head = repository.head() if repository else None
-    # What was merged before what it was merged into: that is where a preview was made.
-    commits = [head, *reversed(repository.parents(head))] if repository and head else []
-    contents = [content_of(project, repository, commit) for commit in commits] if repository else []
+    contents = _contents(project, repository, head) if repository and head else []
     if found := place.find([bundle_name(content, group) for content in contents], room / "found"):
         return found
     if only := place.only(f"-{group}.bundle"):
@@ -183,6 +184,22 @@ def _found(project: Project, place: Place, group: str, room: Path) -> tuple[Path
         f"{place.text} has no preview of {head[:12] if head else 'no commit'}, or of what was merged by it",
         hint="infra-orch preview --base REF --bundle PLACE makes one; without --bundle an apply plans anew",
     )
+
+
+def _contents(project: Project, repository: Repository, head: str) -> list[str]:
+    """What was previewed, if it was: the content of *head*, and of what was merged by it, or by the commit that those
+    with records or approvals alone lie on.
+
+    Never that of what it was merged into: the preview of an earlier change has nothing to do any more, and all that
+    came since would pass for applied.
+    """
+    content = content_of(project, repository, head)
+    parents = repository.parents(head)
+    for _ in range(_MOST_RECORDS):
+        if len(parents) != 1 or content_of(project, repository, parents[0]) != content:
+            break
+        parents = repository.parents(parents[0])
+    return [content, *(content_of(project, repository, commit) for commit in parents[1:])]
 
 
 def _refuse_elsewhere(what: str, command: str, options: RunOptions, *, sandbox: bool) -> None:

@@ -115,7 +115,7 @@ class Session:
             return None
         folder = self.context.stack.folder
         signed = folder.project.settings.signed_approvals
-        return Book(self.repository, folder, self.records, console.warn, sandbox=self.sandbox, signed=signed)
+        return Book(self.repository, folder, self.records, console.warn, signed)
 
     def records_in(self, folder: StackFolder) -> Records:
         """What is known of the units of any stack that exist."""

@@ -42,7 +42,8 @@ def tf(project: Project, stack: str, unit: str, arguments: Sequence[str], option
     """Run Terraform with *arguments* for a unit, on the user's terminal, and return Terraform's exit code.
 
     Its upstream values are read from the states. Raises RefusedError for a command that would change something while
-    one of them is not known: what stands for it in the configuration must never be applied.
+    one of them is not known: what stands for it in the configuration must never be applied; and for one that applies
+    what nobody could approve, where somebody has to.
     """
     name = next((argument for argument in arguments if not argument.startswith("-")), "")
     _refuse_what_lasts(name, arguments, f"infra-orch tf {stack} {unit}")
@@ -62,6 +63,11 @@ def tf(project: Project, stack: str, unit: str, arguments: Sequence[str], option
             # Nobody has looked at what this apply would replace.
             hint = f"infra-orch apply {stack} --unit {unit} looks; or take protect=True from it at {work.unit.where}"
             raise RefusedError(f"{unit} is protected, so terraform {name} is refused", hint=hint)
+        if project.settings.require_approvals and not run.sandbox and name in ("apply", "destroy"):
+            raise RefusedError(
+                f"what is applied has to be approved, so terraform {name} is refused",
+                hint=f"infra-orch apply {stack} --unit {unit}",
+            )
         try:
             former = state_is_elsewhere(work, run.context)
             ready = prepare(work, run.context, upstream, former=former)

@@ -206,15 +206,39 @@ class Repository:
     def authors(self, paths: Iterable[str], since: str | None) -> frozenset[str]:
         """Return who, as "Name <mail>", changed something at or below *paths* after the commit *since*, or ever; those
         who are named as co-authors are among them.
-        """
-        range_ = f"{_checked(since)}..HEAD" if since else "HEAD"
-        form = "%an <%ae>%n%(trailers:key=Co-authored-by,valueonly,unfold)"
-        out = self.git("log", f"--format={form}", range_, "--", *paths)
-        return frozenset(filter(None, map(str.strip, out.decode(errors="replace").splitlines())))
 
-    def is_signed(self, commit: str) -> bool:
-        """Whether git verifies the signature of a commit, with the keys that it is configured to trust."""
-        return self.ask("verify-commit", "--", commit)[0] == 0
+        Who only merged is not, unless the merge has what none of those that it merged had.
+        """
+        where = (f"{_checked(since)}..HEAD" if since else "HEAD", "--", *paths)
+        named = "%(trailers:key=Co-authored-by,valueonly,unfold)"
+        alone = self.git("log", "--no-merges", f"--format=%an <%ae>%n{named}", *where)
+        merges = self.git(
+            "log", "--merges", "--cc", "--no-color", "--no-ext-diff", "--no-textconv", "--format=%x00%an <%ae>", *where
+        )
+        split = (one.partition("\n") for one in merges.decode(errors="replace").split("\0"))
+        own = (author for author, _, differing in split if differing.strip())
+        return frozenset(filter(None, [*alone.decode(errors="replace").splitlines(), *own]))
+
+    def commits_with(self, text: str, folder: str) -> list[tuple[str, str]]:
+        """Return the commits that brought *text* into a file below *folder*, or took it out, and the file's path."""
+        if self.head() is None:
+            return []
+        out = self.git("log", "--full-history", "--format=%x00%H", "--name-only", f"-S{text}", "HEAD", "--", folder)
+        split = (one.split("\n") for one in os.fsdecode(out).split("\0") if one)
+        return [(commit, path) for commit, *paths in split for path in paths if path]
+
+    def signer(self, commit: str) -> str | None:
+        """Return whose signature git verifies on a commit, with the keys that it is told to trust; None: nobody's.
+
+        That is what the key is known by: "Name <mail>", or the principals of a line in the file of allowed signers.
+        """
+        if self.ask("verify-commit", "--", commit)[0]:
+            return None
+        return _line(self.git("log", "-1", "--format=%GS", _checked(commit)))
+
+    def is_shallow(self) -> bool:
+        """Whether older commits are missing, so that what these brought seems to come with the oldest that is here."""
+        return _line(self.git("rev-parse", "--is-shallow-repository")) == "true"
 
     def log(self, paths: Iterable[str], limit: int) -> list[LogEntry]:
         """Return the newest *limit* commits that changed something at or below *paths*, newest first."""

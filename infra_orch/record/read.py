@@ -58,6 +58,7 @@ def _resource(value: Mapping[str, Any]) -> ResourceChange:
         attributes=tuple(map(_attribute, value.get("attributes") or ())),
         moved_from=_text(value.get("moved_from")),
         imported_id=_text(value.get("imported_id")),
+        deposed=_text(value.get("deposed")),
     )
 
 

@@ -186,6 +186,8 @@ def _resource(change: ResourceChange) -> dict[str, Any]:
         entry["moved_from"] = change.moved_from
     if change.imported_id is not None:
         entry["imported_id"] = change.imported_id
+    if change.deposed:
+        entry["deposed"] = change.deposed
     return entry
 
 

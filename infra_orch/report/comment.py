@@ -198,6 +198,7 @@ def _resource(change: ResourceChange) -> tuple[str, list[str]]:
     notes = ["replaced"] if change.replaces else []
     notes += [f"moved from {one_line(change.moved_from)}"] if change.moved_from else []
     notes += [f"imported, id {one_line(change.imported_id)}"] if change.imported_id is not None else []
+    notes += [f"deposed {one_line(change.deposed)}"] if change.deposed else []
     line = f"{sign} {one_line(change.address)}" + (f"  ({', '.join(notes)})" if notes else "")
     attributes, unknown = worth_showing(change)
     later = [f"{sign}     {', '.join(map(one_line, unknown))} = {UNKNOWN_TEXT}"] if unknown else []

@@ -200,6 +200,8 @@ def _change_line(change: ResourceChange, style: Style) -> str:
         text += style(f"  moved from {safe(change.moved_from, keep_newlines=False)}", "cyan")
     if change.imported_id is not None:
         text += style(f"  imported, id {safe(change.imported_id, keep_newlines=False)}", "cyan")
+    if change.deposed:
+        text += f"  what a replacement has left behind, deposed {safe(change.deposed, keep_newlines=False)}"
     return text
 
 

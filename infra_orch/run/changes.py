@@ -22,7 +22,8 @@ from infra_orch.shape import Optional, misfit
 _MODULE: dict[str, Any] = {"resources": Optional([{"mode": str, "address": str}])}
 _MODULE["child_modules"] = Optional([_MODULE])
 _CHANGE = {"actions": [str], "importing": Optional({str: object}), "replace_paths": Optional([list])}
-_CHANGES = Optional([{"address": str, "type": str, "previous_address": Optional(str), "change": _CHANGE}])
+_CHANGED = {"address": str, "type": str, "previous_address": Optional(str), "deposed": Optional(str), "change": _CHANGE}
+_CHANGES = Optional([_CHANGED])
 _PLAN = {
     "resource_changes": _CHANGES,
     "resource_drift": _CHANGES,
@@ -144,6 +145,7 @@ def _resource(raw: Mapping[str, Any], redactor: Redactor) -> ResourceChange:
         attributes=tuple(_attributes(change, redactor)),
         moved_from=raw["previous_address"] if _moves(raw) else None,
         imported_id=redactor.text(str(importing.get("id", ""))) if importing else None,
+        deposed=raw.get("deposed"),
     )
 
 

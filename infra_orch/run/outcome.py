@@ -76,7 +76,10 @@ class AttributeChange:
 
 @dataclass(frozen=True)
 class ResourceChange:
-    """What happens to one resource instance. *actions* is Terraform's own list, `("delete", "create")`."""
+    """What happens to one resource instance. *actions* is Terraform's own list, `("delete", "create")`.
+
+    *deposed*: Terraform's key of what a replacement has left behind, where it is that; what is in use has none.
+    """
 
     address: str
     type: str
@@ -84,6 +87,7 @@ class ResourceChange:
     attributes: tuple[AttributeChange, ...] = ()
     moved_from: str | None = None
     imported_id: str | None = None
+    deposed: str | None = None
 
     @property
     def replaces(self) -> bool:

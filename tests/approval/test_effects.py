@@ -41,6 +41,10 @@ NO_MORE = {
     ),
     "less": (plan(change("create"), change("delete", address="a.c")), plan(change("create"))),
     "an update instead of a replacement": (plan(change("delete", "create")), plan(change("update"))),
+    "lines that go and come under one number": (
+        plan(change("update", attributes=(value("null", '"b"', "it line 2"), value('"c"', path="it line 2")))),
+        plan(change("update", attributes=(value("null", '"b"', "it line 2"), value('"c"', path="it line 2")))),
+    ),
     "the time of planning": (
         plan(change("update", attributes=(value('"at 2026-03-01T10:00:09Z"'),))),
         plan(change("update", attributes=(value('"at 2026-03-04T08:00:05Z"'),)), at=LATER),
@@ -60,8 +64,8 @@ MORE = {
     ),
     "an object that was to be gone": (
         plan(change("update")),
-        plan(change("update"), change("delete")),
-        "a.b: delete, where update was approved",
+        plan(change("update"), change("delete", deposed="c0ffee")),
+        "a.b (deposed c0ffee): delete, which was not approved",
     ),
     "another value": (
         plan(change("create", attributes=(value('"x"'),))),
@@ -92,6 +96,26 @@ MORE = {
         plan(change("no-op", imported_id="i-1")),
         plan(change("no-op", imported_id="i-2")),
         "a.b: imported as i-2, which was not approved",
+    ),
+    "what is in use, and not what a replacement left behind": (
+        plan(change("delete", deposed="5f3c")),
+        plan(change("delete"), change("delete", deposed="5f3c")),
+        "a.b: delete, which was not approved",
+    ),
+    "another deposed object": (
+        plan(change("delete", deposed="5f3c")),
+        plan(change("delete", deposed="77aa")),
+        "a.b (deposed 77aa): delete, which was not approved",
+    ),
+    "something new without a value that was approved": (
+        plan(change("create", attributes=(value("true", path="encrypted"), value('"x"')))),
+        plan(change("create", attributes=(value('"x"'),))),
+        "a.b: encrypted is not set, where true was approved",
+    ),
+    "another output": (
+        plan(outputs_changed=("name",)),
+        plan(outputs_changed=("name", "users")),
+        "output users changes, which was not approved",
     ),
     "the unit as a whole": (
         plan(change("delete")),

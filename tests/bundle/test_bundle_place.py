@@ -29,3 +29,10 @@ def test_of_several_names_the_first_that_is_there_is_found(tmp_path: Path):
     place.put(tmp_path / "made", "second")
     assert place.find(["first", "second"], tmp_path / "found") == (tmp_path / "kept/second", f"{tmp_path}/kept/second")
     assert place.find(["first"], tmp_path / "found") is None
+
+
+def test_a_group_whose_name_ends_like_anothers_is_not_that_one(tmp_path: Path):
+    (tmp_path / "0a1b-eu-prod.bundle").write_bytes(b"PK")
+    place = Place.of(str(tmp_path))
+    assert place.only("-prod.bundle") is None
+    assert place.only("-eu-prod.bundle") == tmp_path / "0a1b-eu-prod.bundle"

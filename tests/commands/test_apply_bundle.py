@@ -189,6 +189,39 @@ def test_a_folder_without_a_preview_of_the_commit_says_so(change: Desk, tmp_path
     assert f"has no preview of {change.git('rev-parse', 'HEAD')[:12]}" in refused.err
 
 
+def test_the_preview_of_an_earlier_change_is_not_taken_for_that_of_a_merge(change: Desk, tmp_path: Path):
+    place = str(tmp_path / "bundles") + "/"
+    previewed(change, place)
+    merged(change)
+    assert change.run("apply", "--bundle", place, "--auto-approve").code == 0
+    change.git("checkout", "-q", "-b", "later")
+    change.write({"stacks/app/stack.py": APP.replace('"a"', '"b"')})
+    assert change.run("render", "--all").code == 0
+    change.commit()
+    change.git("checkout", "-q", "main")
+    change.git("merge", "-q", "--no-ff", "-m", "Merge what was not previewed", "later")
+    (tmp_path / "bundles" / "0-default.bundle").write_text("so that there is not only one")
+    refused = change.run("apply", "--bundle", place, "--auto-approve")
+    assert refused.code == REFUSED
+    assert "has no preview of" in refused.err
+
+
+def test_what_goes_beyond_is_found_again_once_it_is_approved(change: Desk, tmp_path: Path):
+    place = str(tmp_path / "bundles") + "/"
+    previewed(change, place)
+    (tmp_path / "bundles" / "0-default.bundle").write_text("so that there is not only one")
+    change.git("checkout", "-q", "main")
+    change.write({"modules/it/main.tf": MODULE.replace("input = var.text", 'input = "${var.text}!"')})
+    change.commit()
+    merged(change)
+    refused = change.run("apply", "--bundle", place, "--auto-approve")
+    assert refused.code == REFUSED
+    run_ids = re.search(r"infra-orch approve ([\w -]+) says", refused.err)
+    assert change.run("approve", *run_ids[1].split()).code == 0
+    done = change.run("apply", "--bundle", place, "--auto-approve")
+    assert done.code == 0, done.err
+
+
 def test_a_bundle_that_was_changed_is_refused(change: Desk, tmp_path: Path):
     place = tmp_path / "preview.bundle"
     previewed(change, str(place))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,6 +93,11 @@ def test_a_yes_is_for_what_was_shown_and_once(guarded: Desk):
     (guarded.root / "stacks/dev/record/web.json").unlink()
     guarded.commit()
     assert applied(guarded).code == REFUSED
+    # Nor is it new where what says that it was used is deleted.
+    for record in (guarded.root / "stacks/dev/record/runs").iterdir():
+        record.unlink()
+    guarded.commit()
+    assert applied(guarded).code == REFUSED
 
 
 def test_an_approval_that_was_edited_or_is_in_the_name_of_another_does_not_count(guarded: Desk):
@@ -117,16 +125,6 @@ def test_what_only_lies_there_uncommitted_does_not_count(guarded: Desk):
     guarded.git("reset", "--soft", "HEAD~1")
     as_user(guarded, "Ada")
     assert applied(guarded).code == REFUSED
-
-
-def test_what_was_approved_in_the_sandbox_is_not_approved_for_real(guarded: Desk, emulator: str):
-    assert guarded.run("plan", "dev", "--sandbox").code == 0
-    as_user(guarded, "Grace")
-    assert guarded.run("approve", "last").code == 0
-    as_user(guarded, "Ada")
-    refused = applied(guarded)
-    assert refused.code == REFUSED
-    assert "web: nobody has approved it" in refused.err
 
 
 def test_a_co_author_of_the_change_is_no_somebody_else(guarded: Desk):
@@ -169,6 +167,87 @@ def test_only_signed_approvals_count_where_settings_say_so(guarded: Desk, monkey
     unsigned = applied(guarded)
     assert unsigned.code == REFUSED
     assert "git does not verify the signature" in unsigned.err
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen to sign")
+def test_a_signature_counts_in_the_name_of_who_signed(guarded: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    signers = tmp_path / "signers"
+    signers.write_text(f"eve@example.com {key.with_suffix('.pub').read_text()}")
+    for name, value in [
+        ("commit.gpgSign", "true"),
+        ("gpg.format", "ssh"),
+        ("user.signingKey", str(key)),
+        ("gpg.ssh.allowedSignersFile", str(signers)),
+    ]:
+        guarded.git("config", name, value)
+    monkeypatch.setenv("INFRA_ORCH_SIGNED_APPROVALS", "true")
+    refused = applied(guarded)
+    as_user(guarded, "Grace")  # Eve says so, with a key of hers that is known
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    forged = applied(guarded)
+    assert forged.code == REFUSED
+    assert "says that it is from Grace <grace@example.com>, and eve@example.com signed it" in forged.err
+    signers.write_text(signers.read_text().replace("eve@", "grace@"))
+    done = applied(guarded)
+    assert done.code == 0, done.err
+
+
+def test_one_person_with_two_names_is_one(guarded: Desk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("INFRA_ORCH_REQUIRE_APPROVALS", "2")
+    refused = applied(guarded)
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    guarded.git("config", "user.name", "Grace H.")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    still = applied(guarded)
+    assert still.code == REFUSED
+    assert "approved it, and 2 people have to" in still.err
+
+
+def test_who_wrote_a_module_that_the_units_module_calls_changed_it(guarded: Desk, monkeypatch: pytest.MonkeyPatch):
+    calls = 'variable "text" {}\nmodule "inner" {\n  source = "../inner"\n  text = var.text\n}\n'
+    guarded.write({"modules/inner/main.tf": MODULE, "modules/it/main.tf": calls})
+    guarded.commit()
+    monkeypatch.setenv("INFRA_ORCH_REQUIRE_APPROVALS", "0")
+    assert applied(guarded).code == 0
+    monkeypatch.setenv("INFRA_ORCH_REQUIRE_APPROVALS", "1")
+    as_user(guarded, "Eve")
+    guarded.write({"modules/inner/main.tf": MODULE.replace("text = var.text", 'text = "hers"')})
+    guarded.commit()
+    refused = applied(guarded)
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    own = applied(guarded)
+    assert own.code == REFUSED
+    assert "Eve <eve@example.com> approved it, and changed it: somebody else has to" in own.err
+
+
+def test_where_rendered_files_are_not_committed_who_wrote_the_spec_changed_it(desk: Desk):
+    desk.write(
+        {
+            "modules/it/main.tf": MODULE,
+            "stacks/dev/stack.py": SPEC,
+            "infra-orch.toml": SETTINGS,
+            ".gitignore": "rendered/\n",
+        }
+    )
+    desk.commit()
+    refused = applied(desk)
+    assert desk.run("approve", run_of(refused.err)).code == 0
+    own = applied(desk)
+    assert own.code == REFUSED
+    assert "Ada <ada@example.com> approved it, and changed it: somebody else has to" in own.err
+
+
+def test_in_a_shallow_clone_nobody_knows_who_approved(guarded: Desk):
+    refused = applied(guarded)
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    (guarded.root / ".git/shallow").write_text(guarded.git("rev-parse", "HEAD") + "\n")
+    shallow = applied(guarded)
+    assert shallow.code == REFUSED
+    assert "git fetch --unshallow" in shallow.err
 
 
 def test_a_denial_is_overridden_by_a_recorded_approval_of_that_denial(desk: Desk):
@@ -221,3 +300,19 @@ def test_a_plan_of_what_nobody_else_can_see_is_not_approved(guarded: Desk):
     refused = guarded.run("approve", "last")
     assert refused.code == 64
     assert "changes that are not committed" in refused.err
+
+
+def test_a_run_in_the_sandbox_is_not_approved(guarded: Desk):
+    assert guarded.run("plan", "dev").code == 0
+    (run,) = (guarded.root / ".infra-orch/runs").glob("*/run.json")
+    run.write_text(run.read_text().replace('"sandbox": false', '"sandbox": true'))
+    refused = guarded.run("approve", "last")
+    assert refused.code == 64
+    assert "was in the sandbox" in refused.err
+
+
+def test_terraform_by_hand_does_not_go_round_approvals(guarded: Desk):
+    refused = guarded.run("tf", "dev", "web", "--", "apply", "-auto-approve")
+    assert refused.code == REFUSED
+    assert "what is applied has to be approved" in refused.err
+    assert not (guarded.root / "stacks/dev/state/web.tfstate").exists()

@@ -346,3 +346,24 @@ def test_the_log_holds_the_newest_that_touch_the_paths(repository: Repository, r
 
 def test_a_repository_without_a_commit_has_an_empty_log(repository: Repository) -> None:
     assert repository.log(["."], 3) == []
+
+
+def test_who_changes_something_in_a_merge_is_an_author_and_who_only_merges_is_not(repo: Repository, git: Git) -> None:
+    write(repo.root, "web/a.tf", "a\n")
+    write(repo.root, "web/b.tf", "b\n")
+    git("add", "--all")
+    git("commit", "-q", "-m", "both")
+    since = git("rev-parse", "HEAD")
+    git("checkout", "-q", "-b", "side")
+    write(repo.root, "web/a.tf", "a, by side\n")
+    git("-c", "user.email=side@example.com", "commit", "-q", "-a", "-m", "a")
+    git("checkout", "-q", "-")
+    write(repo.root, "web/b.tf", "b, by main\n")
+    git("-c", "user.email=main@example.com", "commit", "-q", "-a", "-m", "b")
+    git("-c", "user.email=merger@example.com", "merge", "-q", "--no-ff", "-m", "merge", "side")
+    mails = {author.partition("<")[2] for author in repo.authors(["web"], since)}
+    assert mails == {"side@example.com>", "main@example.com>"}
+    write(repo.root, "web/b.tf", "b, by nobody\n")
+    git("-c", "user.email=merger@example.com", "commit", "-q", "-a", "--amend", "--reset-author", "-m", "merge")
+    mails = {author.partition("<")[2] for author in repo.authors(["web"], since)}
+    assert mails == {"side@example.com>", "main@example.com>", "merger@example.com>"}
