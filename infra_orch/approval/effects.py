@@ -19,6 +19,7 @@ from infra_orch.run.differences import UNKNOWN_TEXT
 from infra_orch.run.outcome import AttributeChange, Outcome, ResourceChange
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_NOW = "(when it is planned)"
 _PLAN_TAKES = timedelta(hours=1)
 _CLOCKS_DIFFER = timedelta(minutes=2)
 
@@ -42,7 +43,7 @@ class Plan:
     def _without(self, match: re.Match[str]) -> str:
         began, time = datetime.fromisoformat(self.at), datetime.fromisoformat(match[0])
         is_now = began - _CLOCKS_DIFFER <= time <= began + _PLAN_TAKES
-        return "(when it is planned)" if is_now else match[0]
+        return _NOW if is_now else match[0]
 
 
 def digest(units: Mapping[str, Plan]) -> str:
@@ -120,9 +121,10 @@ def _values_beyond(approved: Plan, shown: ResourceChange, now: Plan, change: Res
 
 
 def _differs(approved: Plan, shown: AttributeChange | None, now: Plan, attribute: AttributeChange) -> str:
-    if shown is None:
-        return f"becomes {attribute.after}, which was not approved"
     after = now.timeless(attribute.after)
+    if shown is None:
+        # Of two plans within a second, the time of planning is no change.
+        return "" if after == f'"{_NOW}"' else f"becomes {attribute.after}, which was not approved"
     if shown.after != UNKNOWN_TEXT and after != approved.timeless(shown.after):
         return f"becomes {attribute.after}, where {shown.after} was approved"
     before = now.timeless(attribute.before)

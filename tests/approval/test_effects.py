@@ -45,6 +45,10 @@ NO_MORE = {
         plan(change("update", attributes=(value("null", '"b"', "it line 2"), value('"c"', path="it line 2")))),
         plan(change("update", attributes=(value("null", '"b"', "it line 2"), value('"c"', path="it line 2")))),
     ),
+    "the time of planning, which was no other": (
+        plan(change("update")),
+        plan(change("update", attributes=(value('"2026-03-04T08:00:05Z"'),)), at=LATER),
+    ),
     "the time of planning": (
         plan(change("update", attributes=(value('"at 2026-03-01T10:00:09Z"'),))),
         plan(change("update", attributes=(value('"at 2026-03-04T08:00:05Z"'),)), at=LATER),
