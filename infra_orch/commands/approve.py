@@ -136,4 +136,5 @@ def _commit(repository: Repository, written: Mapping[Path, bytes | None], messag
         console.note(said)
     where = f"on {made.branch}" if made.branch else "on a detached HEAD"
     commit = (made.sha or repository.head() or "")[:10]
-    console.note(f"committed as {commit} {where}; git push brings it to those who apply")
+    push = "git push" if made.branch else "git push REMOTE HEAD:BRANCH"
+    console.note(f"committed as {commit} {where}; {push} brings it to those who apply")

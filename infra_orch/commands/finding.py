@@ -31,4 +31,8 @@ def find_run(project: Project, run: str, *, file: str = "run.json") -> tuple[str
         return found, files[found]
     if matches:
         raise UsageError(f'"{run}" could be {", ".join(matches[:5])}', hint="give more of its id")
-    raise UsageError(f'there is no run "{run}"', hint="infra-orch history STACK lists them; `last` is the newest")
+    raise UsageError(
+        f'there is no run "{run}" here',
+        hint="infra-orch history STACK lists them; `last` is the newest. Plans, and runs that applied nothing, are "
+        "known where they were made: elsewhere, plan anew",
+    )

@@ -49,7 +49,7 @@ from infra_orch.project import Project, StackFolder, beside, stack_and_unit
 from infra_orch.record.leftover import bring_back, names_left_over
 from infra_orch.report.style import safe
 from infra_orch.run.changes import read_plan
-from infra_orch.run.compare import beyond_preview
+from infra_orch.run.compare import beyond_preview, outputs_beyond
 from infra_orch.run.outcome import Failure, Outcome, Status
 from infra_orch.run.plan import OutsideOutputs, Preview, Selection, forget
 from infra_orch.run.progress import Progress
@@ -332,12 +332,13 @@ def _beyond(bundle: Bundle | None, unit: str, outcome: Outcome, shown: Shown) ->
         return [
             f"{change.address}: {' and '.join(change.actions)}, of which the preview could show nothing"
             for change in outcome.resources
-        ]
+        ] + [f"output {name} changes, of which the preview could show nothing" for name in outcome.outputs_changed]
     context = shown.contexts.of(outcome.name)
     before = context.work / unit / "previewed.json"
     try:
         extract(bundle, unit, PLAN_JSON, before)
-        return beyond_preview(read_plan(before), saved_plan(context, unit))
+        previewed, planned = read_plan(before), saved_plan(context, unit)
+        return beyond_preview(previewed, planned) + outputs_beyond(previewed, planned)
     finally:
         before.unlink(missing_ok=True)
 

@@ -25,6 +25,26 @@ def beyond_preview(preview: PlanDocument, plan: PlanDocument) -> list[str]:
     return [line for line in found if line]
 
 
+def outputs_beyond(preview: PlanDocument, plan: PlanDocument) -> list[str]:
+    """Return which root outputs *plan* would change that *preview* did not, or to another value, a line each."""
+    shown, found = _outputs(preview), []
+    for name, change in _outputs(plan).items():
+        if change["actions"] == ["no-op"]:
+            continue
+        before = shown.get(name)
+        if before is None or before["actions"] == ["no-op"]:
+            found.append(f"output {name} changes, where the preview showed nothing")
+        elif list(_differing((), _after(before), _after(change))):
+            found.append(f"output {name} would get another value than the preview showed")
+    return found
+
+
+def _outputs(plan: PlanDocument) -> dict[str, Any]:
+    time = plan.document.get("timestamp")
+    changes = plan.document.get("output_changes") or {}
+    return {name: _without(time, one) if isinstance(time, str) and time else one for name, one in changes.items()}
+
+
 def _timeless(plan: PlanDocument) -> list[_Change]:
     """The changes of a plan, in which it does not matter when it was made, as `plantimestamp()` has it."""
     time = plan.document.get("timestamp")

@@ -136,6 +136,20 @@ def test_a_plan_that_does_the_same_on_other_content_is_applied(change: Desk, tmp
     assert change.run("plan", "network", "--detailed-exitcode", "--prune").code == 0
 
 
+def test_an_output_that_gets_another_value_goes_beyond_the_preview(change: Desk, tmp_path: Path):
+    place = str(tmp_path / "preview.bundle")
+    change.write({"modules/it/main.tf": MODULE.replace("terraform_data.it.output", "var.text")})
+    change.commit()
+    previewed(change, place)
+    merged(change)
+    change.write({"modules/it/main.tf": MODULE.replace("terraform_data.it.output", '"somebody else\'s"')})
+    change.commit()
+    before = states(change)
+    refused = change.run("apply", "--bundle", place, "--auto-approve")
+    assert (refused.code, states(change)) == (REFUSED, before)
+    assert "network/vpc: output text would get another value than the preview showed" in refused.err
+
+
 def test_a_sealed_bundle_opens_with_its_key_alone(change: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     place = tmp_path / "preview.bundle"
     key, other = Fernet.generate_key().decode(), Fernet.generate_key().decode()

@@ -285,7 +285,7 @@ def test_a_denial_is_overridden_by_a_recorded_approval_of_that_denial(desk: Desk
     [
         ([], "which run?"),
         (["nothing"], '"nothing" is not the id of a run'),
-        (["20990101"], 'there is no run "20990101"'),
+        (["20990101"], 'there is no run "20990101" here'),
     ],
 )
 def test_what_cannot_be_meant_is_said(guarded: Desk, arguments: list[str], says: str):
