@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +22,13 @@ from infra_orch.cli.app import run as run_cli
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts into the background with SIGINT ignored, and so would every child of the tests be.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    # Nothing is to be left beside the sources. Yet each of the hundreds of programs that the tests start would compile
+    # all of them anew, which takes longer than what most of them do: they keep that in a folder that goes in the end.
+    compiled = tempfile.TemporaryDirectory(prefix="infra-orch-compiled-")
+    os.environ["PYTHONPYCACHEPREFIX"] = compiled.name
+    atexit.register(compiled.cleanup)
 
 # The suite draws the same examples each time, so that a change is not refused for what it did not do; new ones are drawn
 # with --hypothesis-profile=default, as `make test-faults` does.
