@@ -42,6 +42,37 @@ os.environ.setdefault("GOGC", "400")
 _KEPT = ("AWS_DEFAULT_REGION",)
 
 
+# Begun one after the other as they are, a file that takes a minute may be the last, and one core does nothing meanwhile.
+LONGEST = (
+    "gateway/test_differential.py",
+    "commands/test_aws.py",
+    "gateway/test_differential_aws.py",
+    "shipped/test_shipped_modules.py",
+    "commands/test_kept_stacks.py",
+    "commands/test_across_stacks.py",
+    "faults/test_faults_machine.py",
+    "sandbox/test_sandbox_isolation.py",
+    "commands/test_affected.py",
+    "commands/test_affected_rendered.py",
+    "commands/test_recover.py",
+    "gateway/test_instances.py",
+    "commands/test_recover_cloud.py",
+    "commands/test_engines.py",
+    "commands/test_no_python.py",
+    "commands/test_apply_bundle.py",
+    "faults/test_faults.py",
+    "faults/test_faults_two_at_once.py",
+    "test_demo.py",
+    "commands/test_skip_truth.py",
+)
+"""The files that take longest, the longest first: `make test` begins with them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder of the test's own, a user whom git knows, and none of the machine's credentials or settings."""
