@@ -27,7 +27,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     # Nothing is to be left beside the sources. Yet each of the hundreds of programs that the tests start would compile
     # all of them anew, which takes longer than what most of them do: they keep that in a folder that goes in the end.
-    compiled = tempfile.TemporaryDirectory(prefix="infra-orch-compiled-")
+    compiled = tempfile.TemporaryDirectory(prefix="infra-orch-compiled-", ignore_cleanup_errors=True)
     os.environ["PYTHONPYCACHEPREFIX"] = compiled.name
     atexit.register(compiled.cleanup)
 
@@ -38,9 +38,6 @@ settings.load_profile("repeatable")
 
 # Terraform and the AWS provider, whose schema is large, use a quarter less of the CPU where they tidy up less often.
 os.environ.setdefault("GOGC", "400")
-
-_KEPT = ("AWS_DEFAULT_REGION",)
-
 
 # Begun one after the other as they are, a file that takes a minute may be the last, and one core does nothing meanwhile.
 LONGEST = (
@@ -71,6 +68,9 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+_KEPT = ("AWS_DEFAULT_REGION",)
 
 
 @pytest.fixture(autouse=True)
