@@ -18,9 +18,10 @@ setup: ## Make the virtual environment; every target below does so by itself
 demo: setup ## Rehearse stacks/prod on an emulated AWS: apply, plan again, destroy; a few minutes
 	@$(RUN) .ci/demo/demo.py $(ARGS)
 
-# A file's tests stay together and in order: some share what takes seconds to make.
+# A file's tests stay together and in order: some share what takes seconds to make. The longest files are begun first,
+# by tests/conftest.py, and not those of the most tests, as pytest-xdist would have it.
 test: setup ## Run the tests on every core; ARGS="-k git -x" is handed to pytest
-	PATH="$$PATH:$(abspath $(VENV))/engine" $(RUN) -m pytest -n auto --dist loadfile $(ARGS)
+	PATH="$$PATH:$(abspath $(VENV))/engine" $(RUN) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-faults: setup ## Kill runs at random moments, ROUNDS=20 of each kind, and check that nothing is lost
 	FAULTS_ROUNDS=$(or $(ROUNDS),20) FAULTS_CLOUD_ROUNDS=$(or $(ROUNDS),20) FAULTS_TWO_ROUNDS=50 $(RUN) -m pytest -n auto --hypothesis-profile=default tests/faults $(ARGS)

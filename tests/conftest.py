@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,10 +24,52 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts into the background with SIGINT ignored, and so would every child of the tests be.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    # Nothing is to be left beside the sources. Yet each of the hundreds of programs that the tests start would compile
+    # all of them anew, which takes longer than what most of them do: they keep that in a folder that goes in the end.
+    compiled = tempfile.TemporaryDirectory(prefix="infra-orch-compiled-", ignore_cleanup_errors=True)
+    os.environ["PYTHONPYCACHEPREFIX"] = compiled.name
+    atexit.register(compiled.cleanup)
+
 # The suite draws the same examples each time, so that a change is not refused for what it did not do; new ones are drawn
 # with --hypothesis-profile=default, as `make test-faults` does.
 settings.register_profile("repeatable", derandomize=True, database=None)
 settings.load_profile("repeatable")
+
+# Terraform and the AWS provider, whose schema is large, use a quarter less of the CPU where they tidy up less often.
+os.environ.setdefault("GOGC", "400")
+
+# Begun one after the other as they are, a file that takes a minute may be the last, and one core does nothing meanwhile.
+LONGEST = (
+    "commands/test_review_story.py",
+    "gateway/test_differential.py",
+    "commands/test_aws.py",
+    "gateway/test_differential_aws.py",
+    "shipped/test_shipped_modules.py",
+    "commands/test_kept_stacks.py",
+    "commands/test_across_stacks.py",
+    "faults/test_faults_machine.py",
+    "sandbox/test_sandbox_isolation.py",
+    "commands/test_affected.py",
+    "commands/test_affected_rendered.py",
+    "commands/test_recover.py",
+    "gateway/test_instances.py",
+    "commands/test_recover_cloud.py",
+    "commands/test_engines.py",
+    "commands/test_no_python.py",
+    "commands/test_apply_bundle.py",
+    "faults/test_faults.py",
+    "faults/test_faults_two_at_once.py",
+    "test_demo.py",
+    "commands/test_skip_truth.py",
+)
+"""The files that take longest, the longest first: `make test` begins with them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
 
 _KEPT = ("AWS_DEFAULT_REGION",)
 
@@ -100,6 +145,31 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         return Result(code, printed.out, printed.err)
 
     return Desk(root, run)
+
+
+Begin = Callable[[Callable[[Desk], object]], Desk]
+
+
+@pytest.fixture(scope="module")
+def beginnings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test of a file that begins with a project leaves a copy of it."""
+    return tmp_path_factory.mktemp("beginnings")
+
+
+@pytest.fixture
+def begin(desk: Desk, beginnings: Path) -> Begin:
+    """Let the project be what a function makes of it; where a test of the same file began so, it is a copy of that."""
+
+    def begun(make: Callable[[Desk], object]) -> Desk:
+        kept = beginnings / make.__name__
+        if kept.exists():
+            shutil.copytree(kept, desk.root, dirs_exist_ok=True, symlinks=True)
+        else:
+            make(desk)
+            shutil.copytree(desk.root, kept, symlinks=True)
+        return desk
+
+    return begun
 
 
 NETWORK = """

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,11 +26,17 @@ app = typer.Typer(
 )
 
 
+@functools.cache
+def _command() -> Callable[..., Any]:
+    """The commands as they parse; made once, because all their signatures are looked at for it."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. The one place where an error becomes an exit code."""
     console = Console()
     try:
-        return int(app(args=list(arguments), prog_name="infra-orch", standalone_mode=False) or 0)
+        return int(_command()(args=list(arguments), prog_name="infra-orch", standalone_mode=False) or 0)
     except UserError as error:
         console.error(error)
         return error.exit_code

@@ -40,7 +40,7 @@ def load_policies(project: Project, given: Path | None, *, from_rendered: bool) 
             hint="--policies DIR names those of a checkout that you trust, outside of this one",
         )
     loaded = load_rego([_rego_file(file, project) for file in rego])
-    return Policies(_python(files, folder, project), loaded, project.shown)
+    return Policies(_python(files, folder, project) if files else (), loaded, project.shown)
 
 
 def _rego_file(file: Path, project: Project) -> RegoFile:

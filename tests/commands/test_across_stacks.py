@@ -13,9 +13,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from child_process import at_work, until
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Begin, Desk
 
 MODULE = """
     variable "text" {
@@ -71,20 +72,31 @@ APP = """
 
 
 @pytest.fixture
-def two(desk: Desk) -> Desk:
+def two(begin: Begin) -> Desk:
     """A stack called app, in a folder of its own, that reads the stack called network; all is committed."""
+    return begin(committed)
+
+
+@pytest.fixture
+def applied(begin: Begin) -> Desk:
+    """The same stacks, applied."""
+
+    def apply(desk: Desk) -> None:
+        committed(desk)
+        assert desk.run("apply", "--all", "--auto-approve").code == 0
+
+    return begin(apply)
+
+
+def committed(desk: Desk) -> None:
     desk.write({"modules/m/main.tf": MODULE, "stacks/network/stack.py": NETWORK, "stacks/team/app/stack.py": APP})
     desk.commit()
-    return desk
 
 
 @pytest.fixture(scope="module")
 def standing(lasting_desk: Desk) -> Desk:
     """The same stacks, which are never applied, for all tests that only look at them."""
-    lasting_desk.write(
-        {"modules/m/main.tf": MODULE, "stacks/network/stack.py": NETWORK, "stacks/team/app/stack.py": APP}
-    )
-    lasting_desk.commit()
+    committed(lasting_desk)
     return lasting_desk
 
 
@@ -152,29 +164,27 @@ def test_a_stack_alone_reads_the_states_of_others_and_leaves_them_alone(two: Des
     assert not list((two.root / ".infra-orch").glob("read-*"))
 
 
-def test_what_other_stacks_depend_on_is_not_destroyed_under_them(two: Desk) -> None:
-    assert two.run("apply", "--all", "--auto-approve").code == 0
-    done = two.run("destroy", "network", "--auto-approve")
+def test_what_other_stacks_depend_on_is_not_destroyed_under_them(applied: Desk) -> None:
+    done = applied.run("destroy", "network", "--auto-approve")
     assert done.code == 77
     assert "team/app/api still exists and depends on network/vpc" in done.err
-    two.write({"stacks/network/stack.py": NETWORK.replace("    dns", "    #")})
-    done = two.run("destroy", "network", "--unit", "vpc", "--auto-approve")
+    applied.write({"stacks/network/stack.py": NETWORK.replace("    dns", "    #")})
+    done = applied.run("destroy", "network", "--unit", "vpc", "--auto-approve")
     assert done.code == 77
-    assert two.run("apply", "network", "--prune", "--auto-approve").code == 0, "nobody reads dns"
-    done = two.run("destroy", "--all", "--auto-approve")
+    assert applied.run("apply", "network", "--prune", "--auto-approve").code == 0, "nobody reads dns"
+    done = applied.run("destroy", "--all", "--auto-approve")
     assert done.code == 0, done.err
     order = [line.split(":")[0] for line in done.err.splitlines() if "destroy …" in line]
     assert order[-1] == "network/vpc"
-    assert two.run("destroy", "network", "--auto-approve").code == 0
+    assert applied.run("destroy", "network", "--auto-approve").code == 0
 
 
-def test_a_unit_that_left_its_spec_is_not_pruned_while_another_stack_reads_it(two: Desk) -> None:
-    assert two.run("apply", "--all", "--auto-approve").code == 0
-    two.write({"stacks/network/stack.py": 'from infra_orch import Stack\n\nstack = Stack("network")\n'})
-    done = two.run("apply", "network", "--prune", "--auto-approve")
+def test_a_unit_that_left_its_spec_is_not_pruned_while_another_stack_reads_it(applied: Desk) -> None:
+    applied.write({"stacks/network/stack.py": 'from infra_orch import Stack\n\nstack = Stack("network")\n'})
+    done = applied.run("apply", "network", "--prune", "--auto-approve")
     assert done.code == 77
     assert "depends on network/vpc, which would be destroyed" in done.err
-    assert two.run("plan", "team/app").code == 65
+    assert applied.run("plan", "team/app").code == 65
 
 
 @pytest.mark.parametrize(
@@ -263,13 +273,12 @@ def test_one_graph_leads_from_stack_to_stack(standing: Desk) -> None:
     assert '"network/vpc" -> "team/app/web";' in standing.run("graph", "--all", "--format", "dot").out
 
 
-def test_from_rendered_files_the_others_have_to_be_committed_too(two: Desk) -> None:
-    assert two.run("apply", "--all", "--auto-approve").code == 0
-    assert two.run("plan", "team/app", "--from-rendered").code == 0
-    assert two.run("plan", "--all", "--from-rendered").code == 0
-    backend = two.root / "stacks/network/rendered/vpc/backend.tf"
+def test_from_rendered_files_the_others_have_to_be_committed_too(applied: Desk) -> None:
+    assert applied.run("plan", "team/app", "--from-rendered").code == 0
+    assert applied.run("plan", "--all", "--from-rendered").code == 0
+    backend = applied.root / "stacks/network/rendered/vpc/backend.tf"
     backend.write_text(backend.read_text() + "\n# planted\n")
-    done = two.run("plan", "team/app", "--from-rendered")
+    done = applied.run("plan", "team/app", "--from-rendered")
     assert done.code == 77
     assert "stacks/network/rendered/vpc/backend.tf" in done.err
 
@@ -286,13 +295,12 @@ def test_a_bundle_knows_when_what_it_read_of_another_stack_has_changed(two: Desk
     assert two.run("apply", "team/app", "--plan", "../plan.tar", "--auto-approve").code == 0
 
 
-def test_only_what_a_change_in_another_stack_changes_is_planned(two: Desk) -> None:
-    assert two.run("apply", "--all", "--auto-approve").code == 0
-    document = planned(two, "--all", "--changed-only")
+def test_only_what_a_change_in_another_stack_changes_is_planned(applied: Desk) -> None:
+    document = planned(applied, "--all", "--changed-only")
     assert {u["status"] for of in document["stacks"].values() for u in of["units"].values()} == {"skipped"}
-    two.write({"stacks/network/stack.py": NETWORK.replace('"ten"', '"eleven"')})
-    assert two.run("apply", "network", "--auto-approve").code == 0
-    document = planned(two, "team/app", "--changed-only")
+    applied.write({"stacks/network/stack.py": NETWORK.replace('"ten"', '"eleven"')})
+    assert applied.run("apply", "network", "--auto-approve").code == 0
+    document = planned(applied, "team/app", "--changed-only")
     assert {name: unit["status"] for name, unit in document["units"].items()} == {
         "web": "planned",
         "api": "planned",
@@ -406,6 +414,6 @@ def test_an_interrupt_ends_what_is_under_way_in_all_stacks_and_records_it(two: D
     assert process.returncode == 130
     assert document["status"] == "cancelled"
     assert {unit["status"] for unit in document["stacks"]["team/app"]["units"].values()} == {"cancelled"}
-    time.sleep(3)  # the program that Terraform has left behind holds the stack until it ends
+    until(lambda: not at_work(two.root), "the program that Terraform has left behind, which holds the stack")
     assert two.run("recover", "network").err.startswith("nothing to recover")
     assert two.run("apply", "--all", "--auto-approve").code == 0

@@ -16,7 +16,7 @@ from child_process import Child, until
 from infra_orch.git.export import Aside
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Begin, Desk
 
 OUTER = """
     variable "text" {
@@ -82,11 +82,14 @@ FILES = {
 
 
 @pytest.fixture
-def committed(desk: Desk) -> Desk:
+def committed(begin: Begin) -> Desk:
+    return begin(rendered)
+
+
+def rendered(desk: Desk) -> None:
     desk.write(FILES)
     assert desk.run("render", "--all").code == 0
     desk.commit()
-    return desk
 
 
 def affected(desk: Desk, *words: str, base: str = "HEAD") -> str:

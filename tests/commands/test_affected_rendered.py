@@ -13,17 +13,20 @@ from test_affected import DEV, FAR, FILES, INNER, NAMES, PROD
 from test_no_python import SCRIPT, mark
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Begin, Desk
 
 RENDERED = "stacks/prod/rendered"
 PROVIDERS = ', providers=[Provider("random", source="hashicorp/random", version="~> 3.0")]'
 
 
 @pytest.fixture
-def base(desk: Desk) -> Desk:
+def base(begin: Begin) -> Desk:
     """Rendered and committed; the branch `then` is what is compared with."""
-    desk.write({**FILES, "stacks/far/stack.py": FAR})
-    return as_base(desk)
+    return begin(with_far)
+
+
+def with_far(desk: Desk) -> None:
+    as_base(desk.write({**FILES, "stacks/far/stack.py": FAR}))
 
 
 def as_base(desk: Desk) -> Desk:

@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 from fake_github import TOKEN, GitHubServer, github_server
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Begin, Desk
 
 REFUSED = 77
 MODULE = """
@@ -49,8 +49,12 @@ APP = """
 
 
 @pytest.fixture
-def change(desk: Desk) -> Desk:
+def change(begin: Begin) -> Desk:
     """Two applied stacks, and on a branch a change: one value goes through both of them, one unit leaves the spec."""
+    return begin(changed)
+
+
+def changed(desk: Desk) -> None:
     desk.write({"modules/it/main.tf": MODULE, "stacks/network/stack.py": NETWORK, "stacks/app/stack.py": APP})
     desk.commit()
     assert desk.run("apply", "--all", "--auto-approve").code == 0
@@ -60,7 +64,6 @@ def change(desk: Desk) -> Desk:
     desk.write({"stacks/network/stack.py": fewer})
     assert desk.run("render", "--all").code == 0
     desk.commit()
-    return desk
 
 
 def previewed(desk: Desk, place: str, *options: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Begin, Desk
 
 MODULE = """
     variable "text" {
@@ -42,8 +42,12 @@ SPEC = """
 
 
 @pytest.fixture
-def applied(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def applied(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("TOKEN", "correct-horse")
+    return begin(apply)
+
+
+def apply(desk: Desk) -> None:
     desk.write(
         {
             "modules/one/main.tf": MODULE,
@@ -54,7 +58,6 @@ def applied(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     )
     desk.commit()
     assert desk.run("apply", "dev", "--auto-approve").code == 0
-    return desk
 
 
 def statuses(desk: Desk, *words: str) -> dict[str, str]:

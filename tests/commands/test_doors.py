@@ -14,7 +14,7 @@ from infra_orch.record.store import TRAILER, commit_message
 from infra_orch.run.outcome import Failure, Outcome, Status
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Begin, Desk
 
 HOSTILE_NAMES = (
     "../dev", "/etc", "dev/../../x", "--help-me", "-x", "dev;touch x", "$(touch x)", "dev\nx", "de\x1bv", "dev\u202e",
@@ -25,9 +25,12 @@ HOSTILE = "\033[2J\033]0;title\007\u202ereversed\u2028\r\b\x9b31m"
 
 
 @pytest.fixture
-def applied(two_units: Desk) -> Desk:
-    assert two_units.run("apply", "dev", "--auto-approve").code == 0
-    return two_units
+def applied(begin: Begin, request: pytest.FixtureRequest) -> Desk:
+    def apply(desk: Desk) -> None:
+        request.getfixturevalue("two_units")
+        assert desk.run("apply", "dev", "--auto-approve").code == 0
+
+    return begin(apply)
 
 
 def test_a_stack_of_a_strange_name_is_no_stack(two_units: Desk) -> None:

@@ -28,7 +28,7 @@ from infra_orch.render import kept
 from infra_orch.spec.load import load_stack
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Begin, Desk
 
 MODULE = """
     variable "text" {
@@ -74,11 +74,14 @@ FILES = {
 
 
 @pytest.fixture
-def two(desk: Desk) -> Desk:
+def two(begin: Begin) -> Desk:
+    return begin(rendered)
+
+
+def rendered(desk: Desk) -> None:
     desk.write(FILES)
     assert desk.run("render", "--all").code == 0
     desk.commit()
-    return desk
 
 
 def cache(desk: Desk) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Begin, Desk
 
 MODULE = """
     variable "text" {
@@ -48,25 +48,28 @@ APP = """
 
 
 @pytest.fixture
-def branch(desk: Desk) -> Desk:
+def branch(begin: Begin) -> Desk:
     """Two applied stacks, and a change of both that is committed."""
+    return begin(changed)
+
+
+def changed(desk: Desk) -> None:
     desk.write({"modules/it/main.tf": MODULE, "stacks/network/stack.py": NETWORK, "stacks/app/stack.py": APP})
     desk.commit()
     assert desk.run("apply", "--all", "--auto-approve").code == 0
     desk.git("tag", "main-then")
-    changed = APP.replace('stack.unit("old", module="it", inputs={"text": "o"})', "").rstrip()
+    app = APP.replace('stack.unit("old", module="it", inputs={"text": "o"})', "").rstrip()
     new = '    stack.unit("new", module="it", inputs={"text": "```\\\\n# forged @octocat"}, after=[web])\n'
     desk.write(
         {
             "stacks/network/stack.py": NETWORK.replace('"text": "v1"', '"text": "v2"').replace(
                 '"text": "d"', '"text": "d", "id": "two"'
             ),
-            "stacks/app/stack.py": f"{changed}\n{new}",
+            "stacks/app/stack.py": f"{app}\n{new}",
         }
     )
     assert desk.run("render", "--all").code == 0
     desk.commit()
-    return desk
 
 
 WHOLE = """\

@@ -17,7 +17,7 @@ from fake_gitlab import GitLabServer, gitlab_server
 from fake_host import Said
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Begin, Desk
 
 MODULE = """
     variable "text" {
@@ -40,8 +40,12 @@ MOVED = "d" * 40
 
 
 @pytest.fixture
-def change(desk: Desk) -> Desk:
+def change(begin: Begin) -> Desk:
     """An applied stack, and a change of it that replaces what there is, on a branch."""
+    return begin(changed)
+
+
+def changed(desk: Desk) -> None:
     desk.write({"modules/it/main.tf": MODULE, "stacks/app/stack.py": STACK})
     desk.commit()
     assert desk.run("apply", "app", "--auto-approve").code == 0
@@ -49,7 +53,6 @@ def change(desk: Desk) -> Desk:
     desk.write({"stacks/app/stack.py": STACK.replace("v1", "v2")})
     assert desk.run("render", "app").code == 0
     desk.commit()
-    return desk
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Begin, Desk
 
 
 def units_on(page: str) -> dict[str, Any]:
@@ -22,9 +22,12 @@ def units_on(page: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def applied(two_units: Desk) -> Desk:
-    assert two_units.run("apply", "dev", "--auto-approve").code == 0
-    return two_units
+def applied(begin: Begin, request: pytest.FixtureRequest) -> Desk:
+    def apply(desk: Desk) -> None:
+        request.getfixturevalue("two_units")
+        assert desk.run("apply", "dev", "--auto-approve").code == 0
+
+    return begin(apply)
 
 
 def test_a_run_is_written_as_a_page_of_all_that_changed(applied: Desk) -> None:

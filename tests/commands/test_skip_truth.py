@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Desk
 
-EDITS = int(os.environ.get("SKIP_TRUTH_EDITS", "6"))
+EDITS = int(os.environ.get("SKIP_TRUTH_EDITS", "4"))
 SEED = int(os.environ.get("SKIP_TRUTH_SEED", "1"))
 MODULE = """
     variable "text" {

@@ -33,7 +33,7 @@ from infra_orch.run.journal import read_journal
 from infra_orch.run.state import instances, read_state
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Begin, Desk
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -72,11 +72,15 @@ def altered_text(text: str, data: st.DataObject) -> str:
 
 
 @pytest.fixture
-def written(two_units: Desk) -> Path:
+def written(begin: Begin, request: pytest.FixtureRequest) -> Path:
     """A project with everything that a run writes."""
-    assert two_units.run("plan", "dev", "--out", "dev.plan").code == 0
-    assert two_units.run("apply", "dev", "--auto-approve").code == 0
-    return two_units.root
+
+    def run(desk: Desk) -> None:
+        request.getfixturevalue("two_units")
+        assert desk.run("plan", "dev", "--out", "dev.plan").code == 0
+        assert desk.run("apply", "dev", "--auto-approve").code == 0
+
+    return begin(run).root
 
 
 def stack_folder(root: Path) -> StackFolder:
@@ -144,7 +148,7 @@ def test_the_bytes_of_a_bundle(written: Path) -> None:
 @pytest.mark.parametrize(
     "command", [["history", "dev"], ["show", "last"], ["plan", "dev"], ["history", "dev", "--json"]]
 )
-def test_records(two_units: Desk, written: Path, command: list[str]) -> None:
+def test_records(desk: Desk, written: Path, command: list[str]) -> None:
     paths = [*written.glob("stacks/dev/record/**/*.json"), *written.glob(".infra-orch/runs/*/run.json")]
     texts = {path: path.read_text() for path in paths}
 
@@ -153,7 +157,7 @@ def test_records(two_units: Desk, written: Path, command: list[str]) -> None:
     def check(data: st.DataObject) -> None:
         path = data.draw(st.sampled_from(sorted(texts)))
         path.write_text(altered_text(texts[path], data))
-        done = two_units.run(*command)
+        done = desk.run(*command)
         path.write_text(texts[path])
         assert "defect" not in done.out + done.err
         assert "Traceback" not in done.out + done.err

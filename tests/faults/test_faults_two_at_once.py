@@ -16,7 +16,7 @@ from child_process import Child, at_work
 if TYPE_CHECKING:
     from conftest import Desk
 
-ROUNDS = range(int(os.environ.get("FAULTS_TWO_ROUNDS", "2")))
+ROUNDS = range(int(os.environ.get("FAULTS_TWO_ROUNDS", "1")))
 MODULE = """
     variable "up" {
       type    = string

@@ -142,7 +142,12 @@ def opened(configuration: Path, engine: Engine, gateway: Gateway, folder: Path) 
         found = []
         for name, through in (("bare", None), ("through", gateway)):
             url = stack.enter_context(server.start_for_run(folder / f"{name}-emulator")).url
-            own = {"PATH": os.environ["PATH"], "HOME": str(folder), "CHECKPOINT_DISABLE": "1"}
+            own = {
+                "PATH": os.environ["PATH"],
+                "GOGC": os.environ["GOGC"],
+                "HOME": str(folder),
+                "CHECKPOINT_DISABLE": "1",
+            }
             environment = apply_redirect(own, sandbox_environment(url)) | {"TF_CLI_CONFIG_FILE": str(configuration)}
             found.append(Account(Way(engine, environment, folder / name, through), url))
         bare, through = found

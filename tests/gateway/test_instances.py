@@ -20,7 +20,7 @@ from infra_orch.engine.engine import Engine
 from infra_orch.gateway.client import Gateway
 from infra_orch.gateway.start import Ways
 
-RUNS = int(os.environ.get("DIFFERENTIAL_RUNS", "6"))
+RUNS = int(os.environ.get("DIFFERENTIAL_RUNS", "4"))
 AT_ONCE = 4
 HEAD = 'terraform {\n  required_providers {\n    echo = { source = "example.com/acme/echo" }\n  }\n}\n'
 

@@ -212,6 +212,7 @@ def desk(folder: Path, cli_config: Path, way_out: str) -> dict[str, str]:
     (folder / "credentials").write_text("".join(f"[{name}]\n{keys}" for name in ("default", "base")))
     return {
         "PATH": os.environ["PATH"],
+        "GOGC": os.environ["GOGC"],
         "HOME": str(folder),
         "CHECKPOINT_DISABLE": "1",
         "TF_CLI_CONFIG_FILE": str(cli_config),

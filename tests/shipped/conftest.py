@@ -161,6 +161,7 @@ def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
     (home / "terraform.rc").write_text(f"provider_installation {{\n  {mirror}\n}}\n")
     return {
         "PATH": os.environ["PATH"],
+        "GOGC": os.environ["GOGC"],
         "HOME": str(home),
         "TF_CLI_CONFIG_FILE": str(home / "terraform.rc"),
         "CHECKPOINT_DISABLE": "1",
