@@ -17,7 +17,7 @@ from infra_orch.shape import misfit
 
 SCHEMA = 1
 SCHEMA_ID = "urn:infra-orch:schema:approval:1"
-_KEPT = ("status", "changes", "outputs_changed", "basis", "unknown_inputs", "destroys", "denials")
+_KEPT = ("status", "changes", "outputs_changed", "basis", "unknown_inputs", "destroys", "denials", "means")
 _SHAPE = {
     "schema": int,
     "run": str,

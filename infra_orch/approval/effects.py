@@ -53,6 +53,7 @@ def digest(units: Mapping[str, Plan]) -> str:
             "destroys": plan.outcome.destroys_unit,
             "outputs": sorted(plan.outcome.outputs_changed),
             "changes": _content(plan),
+            "means": plan.outcome.means,
         }
         for name, plan in units.items()
     }
@@ -83,9 +84,17 @@ def beyond(approved: Plan, now: Plan) -> list[str]:
     for name in now.outcome.outputs_changed:
         if name not in approved.outcome.outputs_changed:
             found.append(f"output {name} changes, which was not approved")
+    if now.changes:
+        found += _means(approved, now)
     if now.outcome.destroys_unit and not approved.outcome.destroys_unit:
         found.append("the unit is destroyed, which was not approved")
     return found
+
+
+def _means(approved: Plan, now: Plan) -> list[str]:
+    if now.outcome.means == approved.outcome.means:
+        return []
+    return ["provisioners, or arguments of providers such as the region or the role, are not those that were approved"]
 
 
 def _beyond(approved: Plan, shown: ResourceChange | None, now: Plan, change: ResourceChange) -> Iterator[str]:

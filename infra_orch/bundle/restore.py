@@ -24,6 +24,7 @@ from infra_orch.run.unit import (
     Outputs,
     Planned,
     learn_upstream,
+    means_of,
     not_planned,
     planned_outputs,
     saved_plan,
@@ -153,6 +154,7 @@ def _put(bundle: Bundle, work: UnitWork, context: RunContext, upstream: Upstream
             resources=resources,
             outputs_changed=document.outputs_changed(),
             addresses=document.addresses(),
+            means=means_of(document, context),
         )
         outcome = judged(outcome, document, work, context)
     return Planned(outcome, outputs, upstream, ready.variables, unit.state_moves, fingerprint)

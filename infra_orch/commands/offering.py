@@ -53,7 +53,7 @@ from infra_orch.run.compare import beyond_preview, outputs_beyond
 from infra_orch.run.outcome import Failure, Outcome, Status
 from infra_orch.run.plan import OutsideOutputs, Preview, Selection, forget
 from infra_orch.run.progress import Progress
-from infra_orch.run.unit import PLAN_JSON, saved_plan
+from infra_orch.run.unit import PLAN_JSON, means_of, saved_plan
 from infra_orch.run.values import Output
 
 _MOST_RECORDS = 100
@@ -338,7 +338,10 @@ def _beyond(bundle: Bundle | None, unit: str, outcome: Outcome, shown: Shown) ->
     try:
         extract(bundle, unit, PLAN_JSON, before)
         previewed, planned = read_plan(before), saved_plan(context, unit)
-        return beyond_preview(previewed, planned) + outputs_beyond(previewed, planned)
+        found = beyond_preview(previewed, planned) + outputs_beyond(previewed, planned)
+        if planned.raw_changes and means_of(previewed, context) != means_of(planned, context):
+            found.append("provisioners, or arguments of providers such as the region or the role, are others")
+        return found
     finally:
         before.unlink(missing_ok=True)
 

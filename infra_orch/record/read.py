@@ -29,6 +29,7 @@ def _unit(name: str, value: Mapping[str, Any]) -> Outcome:
         failure=_failure(value["error"]),
         warnings=_texts(value, "warnings"),
         denials=_texts(value, "denials"),
+        means=str(value.get("means", "")),
         duration=float(value["duration_s"]),
         destroys_unit=bool(value.get("destroys")),
         unfinished=_texts(value, "unfinished"),

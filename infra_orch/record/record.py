@@ -145,6 +145,7 @@ def node_json(outcome: Outcome) -> dict[str, Any]:
         "destroys": outcome.destroys_unit,
         "warnings": list(outcome.warnings),
         "denials": list(outcome.denials),
+        "means": outcome.means,
         "error": _error(outcome),
         "duration_s": round(outcome.duration, 2),
     }

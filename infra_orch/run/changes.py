@@ -5,6 +5,7 @@ Source of the format: Terraform's documentation of its JSON output format (plan 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -102,6 +103,19 @@ class PlanDocument:
             found[name] = Output(value, bool(change["after_sensitive"]), kind, promised=promised)
         return found
 
+    def means(self) -> str:
+        """A digest of what a plan does its work with, and its changes do not say: the arguments of providers, such as
+        the region and the role, and provisioners.
+        """
+        configuration = self.document.get("configuration") or {}
+        providers = {
+            name: {key: value for key, value in one.items() if key != "version_constraint"}
+            for name, one in (configuration.get("provider_config") or {}).items()
+        }
+        provisioners = list(_provisioners("", configuration.get("root_module") or {}))
+        text = json.dumps([providers, provisioners], sort_keys=True, ensure_ascii=False, default=str)
+        return hashlib.sha256(text.encode(errors="replace")).hexdigest()
+
     def addresses(self) -> tuple[str, ...]:
         """The addresses of all managed resources that there will be once the plan is applied."""
         root = (self.document.get("planned_values") or {}).get("root_module") or {}
@@ -125,6 +139,15 @@ def _addresses(module: Mapping[str, Any]) -> Iterator[str]:
             yield resource["address"]
     for child in module.get("child_modules") or ():
         yield from _addresses(child)
+
+
+def _provisioners(path: str, module: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The provisioners of resources in a module's configuration, and in those that it calls."""
+    for resource in module.get("resources") or ():
+        if resource.get("provisioners"):
+            yield f"{path}{resource['address']}", resource["provisioners"]
+    for name, call in sorted((module.get("module_calls") or {}).items()):
+        yield from _provisioners(f"{path}module.{name}.", call.get("module") or {})
 
 
 def _moves(change: Mapping[str, Any]) -> bool:

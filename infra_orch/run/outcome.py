@@ -121,7 +121,8 @@ class Outcome:
     *unknown_inputs*: what it waits for, as `network.vpc_id`. *warnings*: what Terraform or we warned of. *duration* is
     in seconds. *result* is what a task returned, as JSON has it. *addresses* are the managed resources that there are,
     or will be once a plan is applied. *unfinished* are those that an apply began and did not finish: they may exist.
-    *denials*: what policies said against it.
+    *denials*: what policies said against it. *means*: a digest of the provisioners and the arguments of providers that
+    a plan was made with, see PlanDocument.means(); "": nobody knows.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Outcome:
     addresses: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     denials: tuple[str, ...] = ()
+    means: str = ""
 
     @property
     def has_changes(self) -> bool:

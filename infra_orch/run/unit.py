@@ -241,9 +241,15 @@ def _plan(work: UnitWork, context: RunContext, ready: Ready, upstream: Upstream,
         unknown_inputs=upstream.unknown,
         warnings=warning_texts(done.messages),
         addresses=document.addresses(),
+        means=means_of(document, context),
     )
     outcome = _less_helper(outcome) if work.drift else judged(_less_helper(outcome), document, work, context)
     return Planned(outcome, planned_outputs(document, work, context))
+
+
+def means_of(document: PlanDocument, context: RunContext) -> str:
+    """PlanDocument.means(); nothing in the sandbox, where providers are turned to one emulator after another."""
+    return document.means() if context.sandbox is None else ""
 
 
 def planned_outputs(document: PlanDocument, work: UnitWork, context: RunContext) -> dict[str, Output]:

@@ -118,6 +118,24 @@ def test_an_approval_that_was_edited_or_is_in_the_name_of_another_does_not_count
     assert "it says that it is from Grace <grace@example.com>, and Ada <ada@example.com> committed it" in forged.err
 
 
+def test_a_provisioner_that_came_after_the_approval_is_not_approved(guarded: Desk):
+    refused = applied(guarded)
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", run_of(refused.err)).code == 0
+    as_user(guarded, "Ada")
+    runs = MODULE.replace(
+        "input = {", 'provisioner "local-exec" {\n        command = "touch ran"\n      }\n      input = {'
+    )
+    guarded.write({"modules/it/main.tf": runs})
+    guarded.commit()
+    more = applied(guarded)
+    assert more.code == REFUSED
+    assert (
+        "web: provisioners, or arguments of providers such as the region or the role, are not those that were"
+        in more.err
+    )
+
+
 def test_what_only_lies_there_uncommitted_does_not_count(guarded: Desk):
     refused = applied(guarded)
     as_user(guarded, "Grace")
