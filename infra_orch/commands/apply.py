@@ -11,11 +11,12 @@ from infra_orch.bundle.check import plan_command
 from infra_orch.commands.approving import Approvals
 from infra_orch.commands.ending import exit_code, finish_apply, finish_plan, finished_document, nothing_to_do
 from infra_orch.commands.notifying import announce, failures_told, tell_complaints, told_of
-from infra_orch.commands.offering import Offer, beyond_offer, offered, preview_offer, take
+from infra_orch.commands.offering import Offer, offered
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.parts import Part, open_parts
 from infra_orch.commands.previewing import Shown, preview
 from infra_orch.commands.recovering import sessions_after_the_dead
+from infra_orch.commands.restoring import beyond_offer, preview_offer, take
 from infra_orch.commands.resuming import narrowed, resumed
 from infra_orch.commands.stacks import Asked, refuse_several
 from infra_orch.console import Console
