@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipelines import ACTION, FOR_PROJECTS, ROOT, Step, gitlab, steps_of, workflow
+from command_line import parses
+from pipelines import ACTION, FOR_PROJECTS, ROOT, Step, gitlab, loaded, steps_of, workflow
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
 FILES = [*WORKFLOWS, ACTION]
@@ -67,6 +68,9 @@ def _fits(schema: str, *paths: Path) -> None:
 def test_the_files_are_what_their_schemas_say(tmp_path: Path) -> None:
     _fits("vendor.github-workflows", *WORKFLOWS)
     _fits("vendor.github-actions", ACTION)
+    forms = ROOT / ".github" / "ISSUE_TEMPLATE"
+    _fits("vendor.github-issue-forms", *sorted(set(forms.glob("*.yml")) - {forms / "config.yml"}))
+    _fits("vendor.github-issue-config", forms / "config.yml")
     (tmp_path / ".gitlab-ci.json").write_text(json.dumps(gitlab()), encoding="utf-8")
     _fits("vendor.gitlab-ci", tmp_path / ".gitlab-ci.json")
 
@@ -229,3 +233,20 @@ def test_a_tag_that_nobody_has_merged_is_not_built(tagging: Path) -> None:
     subprocess.run(["git", "commit", "--quiet", "--allow-empty", "--message", "mine"], cwd=tagging, check=True)
     done = the_check_of_the_tag().run(tagging, GITHUB_REF_NAME="v1.2.3")
     assert (done.returncode, "v1.2.3 is not on main" in done.stdout) == (1, True)
+
+
+def test_a_hook_before_a_commit_is_a_command_that_there_is() -> None:
+    hooks = loaded((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    hooks += [
+        one
+        for text in re.findall(r"^```yaml\n(repos:.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        for one in loaded(text)["repos"]
+    ]
+    entries = [hook["entry"].split() for repo in hooks for hook in repo["hooks"]]
+    assert len(entries) == 4
+    for program, *words in entries:
+        if program == "infra-orch":
+            parses(words)
+        else:
+            assert (PROGRAMS / program).exists()
