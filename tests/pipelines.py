@@ -88,9 +88,14 @@ def loaded(text: str) -> dict[Any, Any]:
 def steps() -> Iterator[Step]:
     """Every step with a script, of the workflows for projects and of the action."""
     for name in FOR_PROJECTS:
-        for job, about in workflow(name)["jobs"].items():
-            yield from _scripts(f"{name} {job}", about["steps"])
+        yield from steps_of(name)
     yield from _scripts("action", loaded(ACTION.read_text(encoding="utf-8"))["runs"]["steps"])
+
+
+def steps_of(name: str) -> Iterator[Step]:
+    """Every step with a script, of the workflow in one file."""
+    for job, about in workflow(name)["jobs"].items():
+        yield from _scripts(f"{name} {job}", about["steps"])
 
 
 def step(of: str, name: str) -> Step:

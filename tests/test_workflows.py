@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipelines import ACTION, FOR_PROJECTS, ROOT, gitlab, workflow
+from command_line import parses
+from pipelines import ACTION, FOR_PROJECTS, ROOT, Step, gitlab, loaded, steps_of, workflow
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
 FILES = [*WORKFLOWS, ACTION]
@@ -67,6 +68,9 @@ def _fits(schema: str, *paths: Path) -> None:
 def test_the_files_are_what_their_schemas_say(tmp_path: Path) -> None:
     _fits("vendor.github-workflows", *WORKFLOWS)
     _fits("vendor.github-actions", ACTION)
+    forms = ROOT / ".github" / "ISSUE_TEMPLATE"
+    _fits("vendor.github-issue-forms", *sorted(set(forms.glob("*.yml")) - {forms / "config.yml"}))
+    _fits("vendor.github-issue-config", forms / "config.yml")
     (tmp_path / ".gitlab-ci.json").write_text(json.dumps(gitlab()), encoding="utf-8")
     _fits("vendor.gitlab-ci", tmp_path / ".gitlab-ci.json")
 
@@ -163,3 +167,86 @@ def test_at_gitlab_a_fork_gets_no_credentials_and_a_branch_none_that_apply() -> 
     assert "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH" in rule["if"]
     assert "id_tokens" not in pipeline["render"]
     assert "extends" not in pipeline["render"]
+
+
+def test_only_the_job_that_publishes_can_and_it_runs_nothing_else() -> None:
+    release = workflow("release.yml")
+    assert release[True] == {"push": {"tags": ["v*"]}}
+    given = {name: job.get("permissions", release["permissions"]) for name, job in release["jobs"].items()}
+    assert given == {"build": {"contents": "read"}, "try": {}, "publish": {"id-token": "write"}}
+    publish = release["jobs"]["publish"]
+    assert publish["environment"]["name"] == "pypi"
+    used = [step.get("uses", "a script").partition("@")[0] for step in publish["steps"]]
+    assert used == ["actions/download-artifact", "pypa/gh-action-pypi-publish"]
+    assert publish["steps"][-1]["with"]["attestations"] is True
+    assert "secrets." not in json.dumps(release)
+
+
+def test_what_is_published_is_what_was_built_once_and_tried() -> None:
+    jobs = workflow("release.yml")["jobs"]
+    assert (jobs["try"]["needs"], jobs["publish"]["needs"]) == ("build", "try")
+    scripts = {name: "\n".join(step.get("run", "") for step in job["steps"]) for name, job in jobs.items()}
+    assert [name for name, script in scripts.items() if "-m build" in script] == ["build"]
+    handed = {
+        name: step["with"]["name"]
+        for name, job in jobs.items()
+        for step in job["steps"]
+        if re.match(r"actions/(up|down)load-artifact@", step.get("uses", ""))
+    }
+    assert handed == {"build": "dist", "try": "dist", "publish": "dist"}
+    assert "cache" not in json.dumps(jobs), "what another job could have written must not be in what is published"
+
+
+@pytest.fixture
+def tagging(tmp_path: Path) -> Path:
+    """A checkout of the version 1.2.3, as the job that builds has it: its commit is that of main at the remote."""
+    folder = tmp_path / "checkout"
+    (folder / "infra_orch").mkdir(parents=True)
+    (folder / "infra_orch" / "_version.py").write_text('"""The version."""\n\n__version__ = "1.2.3"\n')
+    for argv in (
+        ["init", "--quiet"],
+        ["add", "."],
+        ["commit", "--quiet", "--message", "1.2.3"],
+        ["update-ref", "refs/remotes/origin/main", "HEAD"],
+    ):
+        subprocess.run(["git", *argv], cwd=folder, check=True)
+    return folder
+
+
+def the_check_of_the_tag() -> Step:
+    (found,) = (one for one in steps_of("release.yml") if one.name == "The tag is on main, and is the version")
+    return found
+
+
+def test_a_tag_that_is_the_version_is_built(tagging: Path) -> None:
+    done = the_check_of_the_tag().run(tagging, GITHUB_REF_NAME="v1.2.3")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_tag_that_is_not_the_version_is_not_built(tagging: Path) -> None:
+    done = the_check_of_the_tag().run(tagging, GITHUB_REF_NAME="v1.2.4")
+    assert done.returncode == 1
+    assert "The tag is v1.2.4, the version is 1.2.3" in done.stdout
+
+
+def test_a_tag_that_nobody_has_merged_is_not_built(tagging: Path) -> None:
+    subprocess.run(["git", "commit", "--quiet", "--allow-empty", "--message", "mine"], cwd=tagging, check=True)
+    done = the_check_of_the_tag().run(tagging, GITHUB_REF_NAME="v1.2.3")
+    assert (done.returncode, "v1.2.3 is not on main" in done.stdout) == (1, True)
+
+
+def test_a_hook_before_a_commit_is_a_command_that_there_is() -> None:
+    hooks = loaded((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    hooks += [
+        one
+        for text in re.findall(r"^```yaml\n(repos:.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        for one in loaded(text)["repos"]
+    ]
+    entries = [hook["entry"].split() for repo in hooks for hook in repo["hooks"]]
+    assert len(entries) == 4
+    for program, *words in entries:
+        if program == "infra-orch":
+            parses(words)
+        else:
+            assert (PROGRAMS / program).exists()

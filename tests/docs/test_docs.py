@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from conftest import Desk
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS_AWS = "<!-- From here on the AWS provider is needed. -->"
 
@@ -200,6 +200,28 @@ def test_links_between_the_pages_lead_somewhere() -> None:
     argv = [sys.executable, str(ROOT / ".ci" / "check_links.py")]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_every_decision_is_in_the_index_and_says_what_it_costs_and_what_would_change_it() -> None:
+    index = ROOT / "docs" / "decisions" / "README.md"
+    pages = sorted(set(index.parent.glob("*.md")) - {index})
+    rows = re.findall(r"^\| (\d+) \| \[(.+)\]\((\S+)\) \|$", index.read_text(encoding="utf-8"), re.MULTILINE)
+    titles = [page.read_text(encoding="utf-8").partition("\n")[0] for page in pages]
+    assert [(f"# {number}. {title}", name) for number, title, name in rows] == [
+        (title, page.name) for title, page in zip(titles, pages, strict=True)
+    ]
+    parts = ["Decided", "Why", "What was tried or measured", "What it costs", "What would make us think again"]
+    found = {page.name: re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE) for page in pages}
+    assert {name: said for name, said in found.items() if said != parts} == {}
+
+
+def test_numbers_that_a_decision_quotes_of_the_benchmarks_are_still_there() -> None:
+    measured = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    rows = {tuple(row) for row in re.findall(r"^\| (.+?) \| ([\d.]+ s) \| ([\d.]+ s) \|", measured, re.MULTILINE)}
+    gateway = (ROOT / "docs" / "decisions" / "4-provider-gateway.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^\| (.+?) \| ([\d.]+ s) \| ([\d.]+ s) \|$", gateway, re.MULTILINE)
+    assert quoted
+    assert [row for row in quoted if not any(one[0].startswith(row[0]) and one[1:] == row[1:] for one in rows)] == []
 
 
 def test_the_picture_in_the_readme_shows_nothing_of_the_machine_that_drew_it() -> None:
