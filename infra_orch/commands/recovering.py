@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from infra_orch.commands.specs import specs_of
 from infra_orch.commands.waiting import wait_for_providers
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError
+from infra_orch.files import write_atomically
 from infra_orch.guard.check import guarded
 from infra_orch.project import Project, StackFolder
 from infra_orch.record.store import records_of
@@ -125,11 +127,28 @@ def standing_in(run_id: str, run: Session, console: Console) -> Iterator[StandIn
 
 
 def _is_recorded(run_id: str, intent: Intent, run: Session) -> bool:
-    """Whether the record of a dead run is in the last commit: it had come to its end, and died before it noted that."""
+    """Whether the record of a dead run is in the last commit: it had come to its end, and died before it noted that.
+
+    What lies there is that record then: somebody may have begun to write another, from what the journal has.
+    """
     if run.repository is None or not intent.consent.commit:
         return False
     records = records_of(intent.stack.folder, sandbox=run.sandbox, committed=True)
-    return run.repository.show("HEAD", run.repository.relative(records.run(run_id))) is not None
+    if run.repository.show("HEAD", run.repository.relative(records.run(run_id))) is None:
+        return False
+    for path in run.repository.dirty([run.repository.relative(records.folder)]):
+        committed = run.repository.show("HEAD", path)
+        if committed is not None and _run_of(committed) == run_id:
+            write_atomically(run.repository.root / path, committed)
+    return True
+
+
+def _run_of(record: bytes) -> object:
+    """The run that a record, of a unit or of a run, is of."""
+    try:
+        return json.loads(record)["run"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def conclude(
