@@ -27,6 +27,7 @@ NAMES = (
     "approval",
     "preview-bundle",
     "reconcile",
+    "list",
 )
 
 
@@ -139,6 +140,9 @@ def test_runs_and_their_records_are_as_their_schemas_say(busy) -> None:
     record = busy.root / "stacks/dev/record"
     outputs = [busy.run("plan", "dev", "--json").out, busy.run("apply", "dev", "--json", "--auto-approve").out]
     busy.write({"stacks/dev/stack.py": RENAMED})
+    listed = json.loads(busy.run("list", "--json").out)
+    check("list", listed)
+    assert {unit["state"] for unit in listed["stacks"][0]["units"]} >= {"stale", "left_over"}
     outputs.append(busy.run("plan", "dev", "--json").out)
     outputs.append(busy.run("apply", "dev", "--json", "--auto-approve").out)
     check("stack", json.loads((busy.root / "stacks/dev/rendered/stack.json").read_text()))

@@ -128,6 +128,7 @@ def root(
 
 
 for command, example in (
+    (reading.list_, "infra-orch list 'team/*' --tag base"),
     (running.plan, "infra-orch plan prod --unit 'web*' --with-upstream"),
     (reviewing.preview, "infra-orch preview --base origin/main > comment.md"),
     (reviewing.outdated, "infra-orch outdated --base main"),
@@ -149,7 +150,7 @@ for command, example in (
     (reading.timings, "infra-orch timings last --trace trace.json"),
     (reading.tf, "infra-orch tf prod network -- state list"),
 ):
-    app.command(epilog=f"Example: {example}")(command)
+    app.command(command.__name__.rstrip("_"), epilog=f"Example: {example}")(command)
 app.add_typer(sandbox.sandbox_app, name="sandbox")
 app.add_typer(gateway.gateway_app, name="gateway")
 app.add_typer(new.new_app, name="new")

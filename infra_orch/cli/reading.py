@@ -13,6 +13,19 @@ from infra_orch.cli.here import project_here
 from infra_orch.console import Console
 
 
+def list_(
+    stack: o.Stacks = None,
+    tag: o.Tag = None,
+    json: o.Json = False,
+    sandbox: o.Sandbox = False,
+) -> int:
+    """Show which stacks and units there are, and what of each has changed since its last apply."""
+    from infra_orch.commands.list import list_stacks
+
+    console = Console(json=json)
+    return list_stacks(project_here(), stack or (), console, tags=tag or (), sandbox=sandbox)
+
+
 def validate(
     stack: o.Stacks = None,
     all: o.All = False,  # noqa: A002  the option's name
