@@ -28,6 +28,7 @@ NAMES = (
     "preview-bundle",
     "reconcile",
     "list",
+    "doctor",
 )
 
 
@@ -152,6 +153,7 @@ def test_runs_and_their_records_are_as_their_schemas_say(busy) -> None:
     for run in (json.loads(text)["run_id"] for text in outputs):
         check("timings", json.loads(busy.run("timings", run, "--json").out))
     check("fingerprint", json.loads(busy.run("explain", "dev", "net", "--json").out))
+    check("doctor", json.loads(busy.run("doctor", "--json").out))
     documents = [json.loads(text) for text in outputs]
     for document in documents:
         check("run-document", document)

@@ -148,6 +148,7 @@ for command, example in (
     (reading.history, "infra-orch history prod"),
     (reading.show, "infra-orch show last network"),
     (reading.timings, "infra-orch timings last --trace trace.json"),
+    (reading.doctor, "infra-orch doctor --online"),
     (reading.tf, "infra-orch tf prod network -- state list"),
 ):
     app.command(command.__name__.rstrip("_"), epilog=f"Example: {example}")(command)

@@ -208,3 +208,19 @@ def tf(
 
     options = RunOptions(sandbox=sandbox, from_rendered=from_rendered)
     return command(project_here(engine=engine), stack, unit, tuple(arguments or ()), options, Console())
+
+
+def doctor(
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online", help="Also ask the backends; without it no network is used.", envvar="INFRA_ORCH_ONLINE"
+        ),
+    ] = False,
+    json: o.Json = False,
+    engine: o.Engine = None,
+) -> int:
+    """Say what of this machine and project would keep a run from going well, and what mends it."""
+    from infra_orch.commands.doctor import doctor as command
+
+    return command(Console(json=json), engine=engine, online=online)
