@@ -22,6 +22,10 @@ _OURS = frozenset({"rendered", "record", "state", "templates"})
 """Folders in a stack's own, in which no stack is looked for."""
 
 
+class NoProjectError(UsageError):
+    """There is no project where one was looked for."""
+
+
 def stack_and_unit(name: str) -> tuple[str, str]:
     """A unit's name as a reference has it: `vpc` is ("", "vpc"), of the stack itself; `network/vpc` is of another."""
     stack, _, unit = name.rpartition("/")
@@ -197,13 +201,13 @@ class StackFolder:
 def find_project(start: Path, environment: Mapping[str, str] = os.environ) -> Project:
     """Find the project that *start* lies in: the nearest folder upwards with settings or with `stacks/`.
 
-    Raises UsageError where there is none, and as load_settings() does.
+    Raises NoProjectError where there is none, and as load_settings() does.
     """
     start = start.resolve()
     for folder in (start, *start.parents):
         if (folder / "stacks").is_dir() or has_settings(folder):
             return Project(folder, load_settings(folder, environment))
-    raise UsageError(
+    raise NoProjectError(
         f"no project here: neither {start} nor a folder above it holds stacks/ or {FILE}",
         hint="infra-orch new project NAME makes one",
     )

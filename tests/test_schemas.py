@@ -27,6 +27,8 @@ NAMES = (
     "approval",
     "preview-bundle",
     "reconcile",
+    "list",
+    "doctor",
 )
 
 
@@ -139,6 +141,9 @@ def test_runs_and_their_records_are_as_their_schemas_say(busy) -> None:
     record = busy.root / "stacks/dev/record"
     outputs = [busy.run("plan", "dev", "--json").out, busy.run("apply", "dev", "--json", "--auto-approve").out]
     busy.write({"stacks/dev/stack.py": RENAMED})
+    listed = json.loads(busy.run("list", "--json").out)
+    check("list", listed)
+    assert {unit["state"] for unit in listed["stacks"][0]["units"]} >= {"stale", "left_over"}
     outputs.append(busy.run("plan", "dev", "--json").out)
     outputs.append(busy.run("apply", "dev", "--json", "--auto-approve").out)
     check("stack", json.loads((busy.root / "stacks/dev/rendered/stack.json").read_text()))
@@ -148,6 +153,7 @@ def test_runs_and_their_records_are_as_their_schemas_say(busy) -> None:
     for run in (json.loads(text)["run_id"] for text in outputs):
         check("timings", json.loads(busy.run("timings", run, "--json").out))
     check("fingerprint", json.loads(busy.run("explain", "dev", "net", "--json").out))
+    check("doctor", json.loads(busy.run("doctor", "--json").out))
     documents = [json.loads(text) for text in outputs]
     for document in documents:
         check("run-document", document)

@@ -19,7 +19,7 @@ from infra_orch.errors import ExitCode, UsageError, UserError
 app = typer.Typer(
     name="infra-orch",
     help="Orchestrates Terraform: stack specs in Python, truthful previews across units, results in git.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -106,6 +106,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    ctx: typer.Context,
     directory: Annotated[
         Path | None,
         typer.Option(
@@ -118,13 +119,27 @@ def root(
             "--version", help="Show the versions of infra-orch and of the engine.", callback=_version, is_eager=True
         ),
     ] = False,
-) -> None:
+) -> int:
     """Orchestrates Terraform: stack specs in Python, truthful previews across units, results in git."""
     if directory is not None:
         try:
             os.chdir(directory)
         except OSError as error:
             raise UsageError(f'--directory "{directory}": {error.strerror}') from error
+    return ExitCode.DONE if ctx.invoked_subcommand else _without_command(ctx)
+
+
+def _without_command(ctx: typer.Context) -> int:
+    """Where one stands in the project; outside of any the help, as after a mistake."""
+    from infra_orch.commands.overview import overview
+    from infra_orch.project import NoProjectError, find_project
+
+    try:
+        project = find_project(Path.cwd())
+    except NoProjectError:
+        Console().note(ctx.get_help())
+        return ExitCode.USAGE
+    return overview(project, Console())
 
 
 for command, example in (
@@ -139,6 +154,7 @@ for command, example in (
     (running.destroy, "infra-orch destroy prod --unit web --with-downstream"),
     (mending.recover, "infra-orch recover prod"),
     (mending.unlock, "infra-orch unlock prod network"),
+    (reading.list_, "infra-orch list 'team/*' --tag base"),
     (reading.validate, "infra-orch validate prod"),
     (reading.render, "infra-orch render prod --check"),
     (reading.graph, "infra-orch graph prod --format mermaid"),
@@ -147,9 +163,10 @@ for command, example in (
     (reading.history, "infra-orch history prod"),
     (reading.show, "infra-orch show last network"),
     (reading.timings, "infra-orch timings last --trace trace.json"),
+    (reading.doctor, "infra-orch doctor --online"),
     (reading.tf, "infra-orch tf prod network -- state list"),
 ):
-    app.command(epilog=f"Example: {example}")(command)
+    app.command(command.__name__.rstrip("_"), epilog=f"Example: {example}")(command)
 app.add_typer(sandbox.sandbox_app, name="sandbox")
 app.add_typer(gateway.gateway_app, name="gateway")
 app.add_typer(new.new_app, name="new")

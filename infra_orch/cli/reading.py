@@ -13,6 +13,19 @@ from infra_orch.cli.here import project_here
 from infra_orch.console import Console
 
 
+def list_(
+    stack: o.Stacks = None,
+    tag: o.Tag = None,
+    json: o.Json = False,
+    sandbox: o.Sandbox = False,
+) -> int:
+    """Show which stacks and units there are, and what of each has changed since its last apply."""
+    from infra_orch.commands.list import list_stacks
+
+    console = Console(json=json)
+    return list_stacks(project_here(), stack or (), console, tags=tag or (), sandbox=sandbox)
+
+
 def validate(
     stack: o.Stacks = None,
     all: o.All = False,  # noqa: A002  the option's name
@@ -195,3 +208,19 @@ def tf(
 
     options = RunOptions(sandbox=sandbox, from_rendered=from_rendered)
     return command(project_here(engine=engine), stack, unit, tuple(arguments or ()), options, Console())
+
+
+def doctor(
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online", help="Also ask the backends; without it no network is used.", envvar="INFRA_ORCH_ONLINE"
+        ),
+    ] = False,
+    json: o.Json = False,
+    engine: o.Engine = None,
+) -> int:
+    """Say what of this machine and project would keep a run from going well, and what mends it."""
+    from infra_orch.commands.doctor import doctor as command
+
+    return command(Console(json=json), engine=engine, online=online)

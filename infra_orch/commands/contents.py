@@ -23,7 +23,8 @@ from infra_orch.render.kept import Entry
 @dataclass(frozen=True)
 class Side:
     """One state of a *project*: of the *stacks* in it (None: of all; one that is not there is passed over), evaluated
-    from the folder *cwd*; *within* is its repository. *aside* are those of its files that are not written yet.
+    from the folder *cwd*; *within* is its repository. *aside* are those of its files that are not written yet. *apart*:
+    nothing is evaluated in this process, as Specs has it.
     """
 
     project: Project
@@ -31,6 +32,7 @@ class Side:
     cwd: Path
     stacks: frozenset[str] | None
     aside: Aside = field(default_factory=Aside)
+    apart: bool = True
 
     @cached_property
     def specs(self) -> Specs:
@@ -38,7 +40,7 @@ class Side:
         aside = {path.parent.relative_to(self.project.stacks).as_posix() for path in self.aside.contents}
         found = {folder.name for folder in self.project.stack_folders() if folder.spec.is_file()} | aside
         names = sorted(found if self.stacks is None else found & self.stacks)
-        return Specs(self.project, names, self.aside, apart=True, cwd=self.cwd)
+        return Specs(self.project, names, self.aside, apart=self.apart, cwd=self.cwd)
 
     @cached_property
     def sources(self) -> Sources:
@@ -47,14 +49,20 @@ class Side:
 
     def content(self, name: str) -> Content | str:
         """What a stack is made of; or why it cannot be evaluated."""
-        folder = StackFolder(self.project, self.project.stacks / name)
         try:
-            entry = self.specs.entry(name)
-            stack, locks = entry.stack(folder), self.locks(folder)
-            units = {unit.name: self.fingerprint(unit, entry, locks) for unit in stack.units.values()}
-            return Content(stack, units)
+            return self.evaluated(name)
         except (UserError, OSError) as error:
             return str(error).splitlines()[0]
+
+    def evaluated(self, name: str) -> Content:
+        """What a stack is made of.
+
+        Raises SpecError where it cannot be evaluated, OSError where a file cannot be read.
+        """
+        folder = StackFolder(self.project, self.project.stacks / name)
+        entry = self.specs.entry(name)
+        stack, locks = entry.stack(folder), self.locks(folder)
+        return Content(stack, {unit.name: self.fingerprint(unit, entry, locks) for unit in stack.units.values()})
 
     def key(self, name: str) -> str | None:
         """The name of the entry that holds what a stack is, where it is kept."""

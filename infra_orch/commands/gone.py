@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,9 +49,10 @@ def open_gone(
     return Opened(empty, {}, {}, others_of(before, committed_render if from_rendered else read_index), records)
 
 
-def gone_stacks(project: Project) -> list[str]:
+def gone_stacks(project: Project, there: Collection[str] | None = None) -> list[str]:
     """The stacks without a spec that have, or once had, a record of a unit in git: what still exists of them, their
-    last records say. Raises UserError where git cannot tell.
+    last records say. *there* are those with a spec; None: those that have one in HEAD. Raises UserError where git
+    cannot tell.
     """
     repository = find_repository(project.root)
     if repository is None:
@@ -62,8 +63,9 @@ def gone_stacks(project: Project) -> list[str]:
     recorded = {
         found["stack"] for path in (*listed, *deleted_files(repository, place)) if (found := record.fullmatch(path))
     }
-    there = {path[len(place) + 1 : -len("/stack.py")] for path in listed if path.endswith("/stack.py")}
-    return sorted(name for name in recorded - there if is_stack_name(name))
+    if there is None:
+        there = {path[len(place) + 1 : -len("/stack.py")] for path in listed if path.endswith("/stack.py")}
+    return sorted(name for name in recorded.difference(there) if is_stack_name(name))
 
 
 def let_go_of(project: Project, names: Sequence[str]) -> dict[str, frozenset[str]]:

@@ -12,6 +12,8 @@ import json
 import os
 import threading
 from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from infra_orch.engine.aws_credentials import Keys
@@ -127,6 +129,24 @@ def _may_list_workspaces(arguments: Mapping[str, Any], bucket: str) -> bool:
 
 def _ask(arguments: Mapping[str, Any], bucket: str, prefix: str) -> None:
     _client(arguments).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+
+
+def server_time(arguments: Mapping[str, Any]) -> datetime | None:
+    """Return what time it is where the bucket of *arguments* lies, whether or not it lets us in; None: nobody says."""
+    if not set(arguments) <= _FOLLOWED | _BESIDE_THE_POINT or not isinstance(arguments.get("bucket"), str):
+        return None
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        answer = _client(arguments).list_objects_v2(Bucket=str(arguments["bucket"]), MaxKeys=1)
+    except ClientError as error:
+        answer = error.response
+    except (BotoCoreError, ValueError):
+        return None
+    try:
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def read_object(arguments: Mapping[str, Any]) -> bytes | None:

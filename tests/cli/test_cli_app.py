@@ -6,7 +6,10 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from conftest import Desk
@@ -43,16 +46,37 @@ def test_no_number_of_units_at_once_means_one_for_each_core(desk: Desk) -> None:
     assert desk.run("plan", "dev", "--parallelism", "0").code == 0
 
 
-def test_a_command_that_is_none_gets_the_nearest(desk: Desk) -> None:
-    result = desk.run("aply", "dev")
-    assert (result.code, "did you mean" in result.err.lower(), "apply" in result.err) == (64, True, True)
+@pytest.mark.parametrize(
+    ("words", "nearest"),
+    [(("aply", "dev"), "apply"), (("lst",), "list"), (("docter",), "doctor"), (("sandbox", "stat"), "start")],
+)
+def test_a_command_that_is_none_gets_the_nearest(desk: Desk, words: tuple[str, ...], nearest: str) -> None:
+    result = desk.run(*words)
+    assert (result.code, result.out) == (64, "")
+    assert "did you mean" in result.err.lower()
+    assert f"'{nearest}'" in result.err
 
 
-def test_without_a_command_the_help_is_shown_and_no_error(desk: Desk) -> None:
-    result = desk.run()
+@pytest.mark.parametrize("words", [(), ("-C", ".")])
+def test_outside_of_a_project_the_help_is_shown_and_no_error(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    result = desk.run(*words)
     assert (result.code, result.out) == (64, "")
     assert result.err.startswith("Usage: infra-orch")
     assert "error" not in result.err
+
+
+def test_the_help_imports_nothing_that_a_command_needs(desk: Desk) -> None:
+    argv = [sys.executable, "-X", "importtime", "-m", "infra_orch", "--help"]
+    done = subprocess.run(argv, cwd=desk.root, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "infra_orch.cli.reading" in imported
+    assert [name for name in imported if name.startswith("infra_orch.commands.")] == []
+    assert imported.isdisjoint({"boto3", "rich", "hcl2", "jinja2"})
 
 
 def test_a_command_that_is_refused_as_it_begins_leaves_nothing_to_recover(two_units: Desk) -> None:
