@@ -149,6 +149,16 @@ def check_environment(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield from (warning("environment", one, "unset what is named") for one in warnings)
 
 
+def check_rendered(project: Project) -> Iterator[Finding]:
+    """Whether what was rendered can be read: what follows goes by that."""
+    for folder in project.stack_folders():
+        if folder.index.is_file():
+            try:
+                read_index(folder)
+            except UserError as wrong:
+                yield error("rendered", wrong.summary, wrong.hint or f"infra-orch render {folder.name}")
+
+
 def rendered_stacks(project: Project) -> Iterator[RenderedStack]:
     """The stacks as they lie rendered; those that are not, or cannot be read, are left out."""
     for folder in project.stack_folders():

@@ -6,7 +6,6 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +49,7 @@ def _findings(wanted: str | None, *, online: bool) -> Iterator[Finding]:
     yield from checks.check_git(project.root if project else Path.cwd())
     yield told
     if project:
+        yield from checks.check_rendered(project)
         yield from checks.check_folders(project, os.environ)
         yield from _providers(project, engine)
     yield from checks.check_environment(os.environ)
@@ -81,9 +81,6 @@ def _project(engine: str | None) -> tuple[Finding, Project | None]:
         return error("settings", f"{where}{wrong.summary}", wrong.hint or "docs/settings.md lists them"), None
     if engine:
         project = replace(project, settings=replace(project.settings, engine=engine))
-    with suppress(OSError):
-        number = sum(1 for _ in project.stack_folders())
-        return ok(
-            "project", f"{project.root}: {number} stack{'' if number == 1 else 's'}, its settings are read"
-        ), project
-    return error("project", f"{project.root} cannot be read", f"ls -ld {project.root}"), None
+    number = sum(1 for _ in project.stack_folders())
+    what = f"{project.root}: {number} stack{'' if number == 1 else 's'}, its settings are read"
+    return ok("project", what), project

@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from infra_orch.commands.contents import Side
 from infra_orch.commands.gone import gone_stacks, open_gone
+from infra_orch.commands.sandboxing import records_in_sandbox
 from infra_orch.commands.stacks import chosen_stacks, for_each_stack
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, SpecError, UserError
@@ -37,8 +38,8 @@ def list_stacks(
     """Print stacks with their units, all where none is named: what of each has changed since its last apply.
 
     With *tags* only units that have one of them. Returns 65 where a spec is wrong, which is said; what the records have
-    of its units is listed all the same. Raises UsageError as chosen_stacks() does, and UserError for a record that
-    cannot be read.
+    of its units is listed all the same. Raises UsageError as chosen_stacks() does, UserError for a record that cannot
+    be read, and UnavailableError where a sandbox is asked for and none is kept.
     """
     found = [stack.tagged(tags) for stack in _listed(project, stacks, console, sandbox=sandbox)]
     if tags:
@@ -56,22 +57,28 @@ def list_stacks(
 
 
 def _listed(project: Project, stacks: Sequence[str], console: Console, *, sandbox: bool) -> list[ListedStack]:
+    records_in = records_in_sandbox(project) if sandbox else partial(records_of, sandbox=False, committed=True)
     if stacks:
-        return _with_specs(project, chosen_stacks(project, stacks, console, everything=False), console, sandbox=sandbox)
+        names = chosen_stacks(project, stacks, console, everything=False)
+        return _with_specs(project, names, records_in, console)
     folders = list(project.stack_folders())
-    specs = [folder.name for folder in folders if folder.spec.is_file()]
-    there = _with_specs(project, specs, console, sandbox=sandbox)
-    return [*there, *_deleted(project, folders, console, sandbox=sandbox)]
+    there = _with_specs(project, [folder.name for folder in folders if folder.spec.is_file()], records_in, console)
+    without = [folder for folder in folders if not folder.spec.is_file()]
+    # What of a stack that is in git alone exists in an emulator, only that knows.
+    gone = () if sandbox else _gone(project, {folder.name for folder in folders}, console)
+    return [*there, *_without_spec(without, records_in), *gone]
 
 
-def _with_specs(project: Project, names: Sequence[str], console: Console, *, sandbox: bool) -> list[ListedStack]:
+def _with_specs(
+    project: Project, names: Sequence[str], records_in: Callable[[StackFolder], Records], console: Console
+) -> list[ListedStack]:
     repository = find_repository(project.root)
     within = repository.root if repository else project.root
     side = Side(project, within, Path.cwd(), frozenset(names), apart=False)
     found: list[ListedStack] = []
 
     def look(name: str) -> int:
-        records = _records(project.stack(name), sandbox=sandbox)
+        records = records_in(project.stack(name))
         try:
             found.append(_stack(name, side.evaluated(name), records))
         except SpecError as error:
@@ -83,12 +90,6 @@ def _with_specs(project: Project, names: Sequence[str], console: Console, *, san
     with contextlib.closing(side.specs):
         for_each_stack(names, console, look)
     return found
-
-
-def _records(folder: StackFolder, *, sandbox: bool) -> Records:
-    """The records of a stack; the sandbox's lie where they are not committed, or else where they are."""
-    apart = records_of(folder, sandbox=sandbox, committed=not sandbox)
-    return apart if apart.folder.is_dir() else records_of(folder, sandbox=sandbox, committed=True)
 
 
 def _stack(name: str, content: Content, records: Records) -> ListedStack:
@@ -130,17 +131,18 @@ def _by_record(records: Records, state: State) -> Iterator[ListedUnit]:
     return (ListedUnit(name, state, record) for name, record in records.units().items() if exists(record))
 
 
-def _deleted(
-    project: Project, folders: Sequence[StackFolder], console: Console, *, sandbox: bool
+def _without_spec(
+    folders: Sequence[StackFolder], records_in: Callable[[StackFolder], Records]
 ) -> Iterator[ListedStack]:
-    """Stacks without a spec, among *folders* or in git alone, of which something still exists by its records."""
+    """Stacks whose rendered files are here without a spec, and of which something exists by its records."""
     for folder in folders:
-        units = () if folder.spec.is_file() else tuple(_by_record(_records(folder, sandbox=sandbox), "left over"))
-        if units:
+        if units := tuple(_by_record(records_in(folder), "left over")):
             yield ListedStack(folder.name, units, deleted=True)
-    if sandbox:
-        return  # what exists in an emulator, only that knows
-    for name in gone_stacks(project, {folder.name for folder in folders}):
+
+
+def _gone(project: Project, there: set[str], console: Console) -> Iterator[ListedStack]:
+    """Stacks that are in git alone, and of which something exists by its records."""
+    for name in gone_stacks(project, there):
         try:
             # It says what a destroy would leave to another stack, which is not asked here.
             opened = open_gone(project, name, Console(err=io.StringIO()), sandbox=False)

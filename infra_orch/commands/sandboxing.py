@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from infra_orch.files import private_folder
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.module.lock_file import provider_versions
 from infra_orch.project import Project, StackFolder
+from infra_orch.record.store import Records
 from infra_orch.render.index import RenderedUnit
 from infra_orch.run.context import Sandbox
 from infra_orch.sandbox import server
@@ -40,6 +41,18 @@ def sandbox_of(folder: StackFolder, url: str) -> Sandbox:
     project = folder.project
     state = private_folder(_sandbox_states(project, url) / folder.path.relative_to(project.stacks))
     return Sandbox(url, partial(_override, folder), state, partial(_outward, project), emulator_limit)
+
+
+def records_in_sandbox(project: Project) -> Callable[[StackFolder], Records]:
+    """Return what gives the records of the units of any stack that are in the kept emulator.
+
+    Raises UnavailableError where none is kept.
+    """
+    kept = server.status(emulator_folder(project))
+    if kept is None:
+        raise UnavailableError("no sandbox is kept, so there is nothing to list", hint="infra-orch sandbox start")
+    states = _sandbox_states(project, kept.url)
+    return lambda folder: Records(states / folder.path.relative_to(project.stacks) / "record")
 
 
 @contextlib.contextmanager

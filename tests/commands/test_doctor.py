@@ -81,6 +81,13 @@ def test_settings_that_cannot_be_read_are_an_error_with_their_place(two_units: D
     assert found["engine"][0]["status"] == "ok", "what does not need them is looked at all the same"
 
 
+def test_a_stack_that_lies_there_damaged_is_an_error_with_its_mend(project: Desk) -> None:
+    assert project.run("render", "dev").code == 0
+    (project.root / "stacks/dev/rendered/stack.json").write_text("{")
+    (rendered,) = findings(project)["rendered"]
+    assert (rendered["status"], rendered["mend"]) == ("error", "infra-orch render dev writes it anew")
+
+
 def test_outside_of_a_project_the_machine_is_looked_at(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

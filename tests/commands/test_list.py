@@ -153,11 +153,26 @@ def test_the_last_apply_of_a_unit_can_have_failed_or_been_a_destroy(applied: Des
     assert (found["team/dev/one"], found["team/dev/two"]) == ("failed", "destroyed")
 
 
-def test_the_sandbox_has_records_of_its_own(applied: Desk) -> None:
-    assert set(states(applied, "--sandbox").values()) == {"unapplied"}
+def test_the_sandbox_has_records_of_its_own(applied: Desk, emulator: str) -> None:
+    assert applied.run("apply", "team/dev", "--sandbox", "--auto-approve", "--unit", "three").code == 0
+    found = states(applied, "--sandbox")
+    assert found == {"team/dev/one": "unapplied", "team/dev/three": "current", "team/dev/two": "unapplied"}
+    assert states(applied)["team/dev/one"] == "current"
+
+
+def test_where_no_sandbox_is_kept_there_is_nothing_to_list(applied: Desk) -> None:
+    done = applied.run("list", "--sandbox")
+    assert (done.code, "infra-orch sandbox start" in done.err) == (69, True)
 
 
 def test_a_project_without_stacks_says_how_to_make_one(desk: Desk) -> None:
     done = desk.run("list")
     assert (done.code, done.out) == (0, "")
     assert "infra-orch new stack NAME" in done.err
+
+
+def test_what_a_spec_prints_does_not_get_into_the_document(applied: Desk) -> None:
+    spec(applied).write_text('print("hello")\n' + spec(applied).read_text())
+    done = applied.run("list", "--json")
+    assert json.loads(done.out)["stacks"][0]["stack"] == "team/dev"
+    assert "hello" in done.err
