@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -101,7 +101,9 @@ def move_head(repository: Repository, move: Move, deadline: float) -> tuple[str,
                 owed.unlink()
                 return () if moved else None
             with _prepared(repository, index, move.new) as prepared:
-                moved = _published(prepared, index, lambda: _update_head(repository, move))
+                moved = _update_head(repository, move)
+                if moved:
+                    _publish(prepared, index)
                 return _staged_notes(prepared.left, move) if moved else None
     finally:
         if not moved and repository.head() != move.new:
@@ -116,8 +118,8 @@ def mend_index(repository: Repository) -> tuple[str, ...]:
     with contextlib.suppress(PermissionError), _locked(index, 0) as held:
         head = repository.head()
         if held and head is not None:
-            with _prepared(repository, index, head) as prepared, contextlib.suppress(OSError):
-                _published(prepared, index, lambda: True)
+            with _prepared(repository, index, head) as prepared:
+                _publish(prepared, index)
             if prepared.file:
                 return ("git's index was brought up to date with an earlier commit of infra-orch",)
     return ()
@@ -171,32 +173,13 @@ def _is_settled(repository: Repository, debt: Path, commit: str) -> bool:
     return True
 
 
-def _published(prepared: _Prepared, index: Path, move: Callable[[], bool]) -> bool:
-    """Put the new index in place, *move* HEAD, and forget the debts. Returns whether HEAD moved; else the old index is
-    back.
-
-    A `git commit` of the user's reads HEAD and then the index, and takes the lock after that. If HEAD moved first, one
-    that read the new HEAD and the old index would take our commit back. As it is, one that read the new index with the
-    old HEAD is refused by git, since HEAD has moved by then.
-    """
-    before = prepared.file.with_name("before") if prepared.file else None
-    if before and prepared.file:
-        if index.exists():
-            shutil.copy2(index, before)
-        prepared.file.replace(index)
-    moved = False
-    try:
-        moved = move()
-    finally:
-        if before and not moved:
-            if before.exists():
-                before.replace(index)
-            else:
-                index.unlink(missing_ok=True)
-    for file in prepared.paid if moved else ():
-        with contextlib.suppress(OSError):  # where this fails, the next run does it
+def _publish(prepared: _Prepared, index: Path) -> None:
+    """Put the new index in place and forget the debts. HEAD has moved: where this fails, the next run mends it."""
+    with contextlib.suppress(OSError):
+        if prepared.file:
+            prepared.file.replace(index)
+        for file in prepared.paid:
             file.unlink(missing_ok=True)
-    return moved
 
 
 def _update_head(repository: Repository, move: Move) -> bool:
