@@ -18,6 +18,7 @@ from infra_orch.commands.waiting import wait_for_providers
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError
 from infra_orch.files import write_atomically
+from infra_orch.git.index import mend_index
 from infra_orch.guard.check import guarded
 from infra_orch.project import Project, StackFolder
 from infra_orch.record.store import records_of
@@ -140,6 +141,7 @@ def _is_recorded(run_id: str, intent: Intent, run: Session) -> bool:
         committed = run.repository.show("HEAD", path)
         if committed is not None and _run_of(committed) == run_id:
             write_atomically(run.repository.root / path, committed)
+    mend_index(run.repository)  # it may have died before git's index knew of that commit
     return True
 
 

@@ -279,13 +279,33 @@ def test_a_recover_that_is_killed_itself_is_done_again(two_units: Desk, start: C
     git.write_text(SLOW_GIT.format(mark=mark, git=shutil.which("git")))
     git.chmod(0o755)
     slow = {"PATH": f"{git.parent}:{os.environ['PATH']}"}
-    for command in (["apply", "dev", "--auto-approve"], ["recover", "dev"]):
-        mark.unlink(missing_ok=True)
-        child = start(*command, **slow)
-        until(mark.exists, "the commit")
-        child.kill_alone()
+    child = start("apply", "dev", "--auto-approve", **slow)
+    until(mark.exists, "the commit")
+    child.kill_with_all()  # the commit, too, so that recover has one to make
+    mark.unlink()
+    child = start("recover", "dev", **slow)
+    until(mark.exists, "the commit of recover")
+    child.kill_alone()
     until(lambda: not at_work(two_units.root), "the end of git")
     assert two_units.run("recover", "dev").code == 0
     assert two_units.git("status", "--porcelain") == ""
     assert len(two_units.git("ls-files", "stacks/dev/record/runs").splitlines()) == 1
     assert two_units.run("plan", "dev", "--detailed-exitcode").code == 0
+
+
+def test_the_commit_of_a_killed_run_that_comes_late_is_its_record(two_units: Desk, start: Callable[..., Child]) -> None:
+    """Whatever a recover that was killed meanwhile has written over it."""
+    git = two_units.root.parent / "bin/git"
+    git.parent.mkdir()
+    mark = two_units.root.parent / "committing"
+    git.write_text(SLOW_GIT.format(mark=mark, git=shutil.which("git")))
+    git.chmod(0o755)
+    child = start("apply", "dev", "--auto-approve", PATH=f"{git.parent}:{os.environ['PATH']}")
+    until(mark.exists, "the commit")
+    child.kill_alone()
+    until(lambda: not at_work(two_units.root), "the end of git")
+    record = two_units.root / "stacks/dev/record/web.json"
+    committed = record.read_text()
+    record.write_text(committed.replace('"applied"', '"failed"'))
+    assert two_units.run("recover", "dev").code == 0
+    assert (record.read_text(), two_units.git("status", "--porcelain")) == (committed, "")
