@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import subprocess
 import threading
@@ -139,7 +140,7 @@ def at_work(user: User) -> Iterator[None]:
         future.result()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("FAULTS_ROUNDS", "3"))))
 def test_a_user_at_work_loses_nothing_and_neither_do_we(repo: Repository, git: Git, seed: int) -> None:
     user, ours = User(repo, git, seed), random.Random(seed)
     commits: dict[str, dict[str, bytes | None]] = {}
