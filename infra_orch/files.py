@@ -7,6 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from infra_orch.errors import UserError
+
 
 def write_atomically(path: Path, text: str | bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Write *text* to *path* so that a reader, or a crash at any moment, sees the old content or the new, never a part.
@@ -32,6 +34,14 @@ def write_atomically(path: Path, text: str | bytes, *, mode: int = 0o644, durabl
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # that of a full disk does not say what it was that did not fit
         raise
+
+
+def write_asked_for(path: Path, text: str | bytes, *, mode: int = 0o644) -> None:
+    """Write a file that the user named, whole or not at all. Raises UserError where it cannot be written."""
+    try:
+        write_atomically(path, text, mode=mode)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def write_if_different(path: Path, text: str | bytes, *, mode: int = 0o644, durable: bool = True) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from infra_orch.record.record import resource_json
+from infra_orch.run.compare import action_words
 from infra_orch.run.differences import UNKNOWN_TEXT
 from infra_orch.run.outcome import AttributeChange, Outcome, ResourceChange
 
@@ -100,10 +101,10 @@ def _means(approved: Plan, now: Plan) -> list[str]:
 def _beyond(approved: Plan, shown: ResourceChange | None, now: Plan, change: ResourceChange) -> Iterator[str]:
     address = f"{change.address} (deposed {change.deposed})" if change.deposed else change.address
     if shown is None:
-        yield f"{address}: {_words(change.actions)}, which was not approved"
+        yield f"{address}: {action_words(change.actions)}, which was not approved"
         return
     if change.actions != shown.actions and not (change.actions == ("update",) and shown.replaces):
-        yield f"{address}: {_words(change.actions)}, where {_words(shown.actions)} was approved"
+        yield f"{address}: {action_words(change.actions)}, where {action_words(shown.actions)} was approved"
     if change.moved_from and change.moved_from != shown.moved_from:
         yield f"{address}: moved from {change.moved_from}, which was not approved"
     if change.imported_id is not None and change.imported_id != shown.imported_id:
@@ -140,7 +141,3 @@ def _differs(approved: Plan, shown: AttributeChange | None, now: Plan, attribute
     if shown.before != UNKNOWN_TEXT and before != approved.timeless(shown.before):
         return f"is {attribute.before} by now, and was {shown.before} when it was approved"
     return ""
-
-
-def _words(actions: Sequence[str]) -> str:
-    return "replace" if set(actions) == {"create", "delete"} else " and ".join(actions)

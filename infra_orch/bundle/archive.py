@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from infra_orch.bundle.manifest import Manifest, Member, from_json, member_name
 from infra_orch.errors import RefusedError, UsageError, UserError
@@ -27,6 +27,7 @@ MEMBER_LIMIT = 1 << 30
 TOTAL_LIMIT = 4 << 30
 """In bytes, unpacked: a plan of a thousand AWS resources is some ten megabytes of JSON."""
 
+_Manifest = TypeVar("_Manifest")
 _CHUNK = 1 << 20
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
@@ -76,29 +77,36 @@ def read_bundle(path: Path, shown_as: str = "") -> Bundle:
     """
     told = shown_as or str(path)
     try:
-        text = read_archive(path, told, lambda text: members_of(from_json(text, told)))
+        text, manifest = read_archive(path, told, lambda text: from_json(text, told), members_of)
     except OSError as error:
         hint = "" if path.exists() else "infra-orch plan STACK --out FILE writes one"
         raise UsageError(f'--plan "{told}" cannot be read: {error.strerror}', hint=hint) from error
-    return Bundle(path, hashlib.sha256(text).hexdigest(), from_json(text, told), told)
+    return Bundle(path, hashlib.sha256(text).hexdigest(), manifest, told)
 
 
-def read_archive(path: Path, shown_as: str, members_in: Callable[[bytes], Mapping[str, Member]]) -> bytes:
-    """Return the manifest of the archive at *path*, once all of it was found to be as the manifest says.
+def read_archive(
+    path: Path,
+    shown_as: str,
+    parse: Callable[[bytes], _Manifest],
+    members_in: Callable[[_Manifest], Mapping[str, Member]],
+) -> tuple[bytes, _Manifest]:
+    """Return the manifest of the archive at *path*, as it is and as *parse* reads it, once all of the archive was found
+    to be as it says.
 
-    *members_in* reads from the manifest which files there are. Raises UsageError where *path* is no file, RefusedError
+    *members_in* tells from the manifest which files there are. Raises UsageError where *path* is no file, RefusedError
     where it is no whole archive, OSError where it cannot be read.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise UsageError(f'"{shown_as}" is not a file')
     with _opened(path, shown_as) as archive:
         text = _manifest_text(archive, shown_as)
-        wanted = members_in(text)
+        manifest = parse(text)
+        wanted = members_in(manifest)
         _check_names(archive, wanted, shown_as)
         for name, member in wanted.items():
             for _ in _content(archive, name, member, shown_as):
                 pass
-    return text
+    return text, manifest
 
 
 def extract(bundle: Bundle, unit: str, name: str, to: Path) -> None:

@@ -51,12 +51,8 @@ class About:
 
 @dataclass(frozen=True)
 class Previewed:
-    """The bundle of a preview that was read and found whole: its plans by the names of the stacks' folders.
+    """The bundle of a preview that was read and found whole: its plans by the names of the stacks' folders."""
 
-    *id* is the SHA-256 of its manifest, and so of all that is in it.
-    """
-
-    id: str
     about: About
     plans: Mapping[str, Bundle]
 
@@ -85,8 +81,7 @@ def read_preview(path: Path, shown_as: str, into: Path) -> Previewed:
     Raises UsageError where it cannot be read, RefusedError where it is not whole, or not the bundle of a preview.
     """
     try:
-        text = read_archive(path, shown_as, lambda text: _members(_manifest(text, shown_as)))
-        manifest = _manifest(text, shown_as)
+        _, manifest = read_archive(path, shown_as, lambda text: _manifest(text, shown_as), _members)
         plans = {}
         for stack, member in manifest["plans"].items():
             to = into / f"{stack.replace('/', '~')}.plan"
@@ -101,7 +96,7 @@ def read_preview(path: Path, shown_as: str, into: Path) -> Previewed:
         if plan.manifest.stack != stack:
             raise RefusedError(f"{shown_as} is damaged: what it holds as {stack} is a plan of {plan.manifest.stack}")
     about = About(**{name: manifest[name] for name in About.__dataclass_fields__})
-    return Previewed(hashlib.sha256(text).hexdigest(), about, plans)
+    return Previewed(about, plans)
 
 
 def _manifest(text: bytes, shown_as: str) -> dict[str, Any]:

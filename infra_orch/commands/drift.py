@@ -24,8 +24,8 @@ from infra_orch.commands.session import Session
 from infra_orch.commands.stacks import Asked
 from infra_orch.commands.wanted import Wanted
 from infra_orch.console import Console
-from infra_orch.errors import ExitCode, UserError
-from infra_orch.files import write_atomically
+from infra_orch.errors import ExitCode
+from infra_orch.files import write_asked_for
 from infra_orch.graph.graph import Graph
 from infra_orch.project import Project, stack_and_unit
 from infra_orch.record.store import exists
@@ -147,10 +147,7 @@ def _write(path: Path, seen: _Seen, seconds: float, console: Console) -> None:
     from infra_orch.report.html.page import page  # noqa: PLC0415  jinja2 takes longer to import than all else here
 
     status = {ExitCode.DONE: "unchanged", ExitCode.CHANGES: "drifted"}.get(ExitCode(seen.code), "failed")
-    try:
-        write_atomically(path, page(as_one(seen.documents, "drift", status, seconds)), mode=0o600)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    write_asked_for(path, page(as_one(seen.documents, "drift", status, seconds)), mode=0o600)
     console.note(f"wrote {path}")
 
 

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -19,8 +20,8 @@ from infra_orch.commands.recovering import sessions_after_the_dead
 from infra_orch.commands.stacks import Asked
 from infra_orch.commands.told import Told
 from infra_orch.console import Console
-from infra_orch.errors import ExitCode, UsageError, UserError
-from infra_orch.files import write_atomically
+from infra_orch.errors import ExitCode, UsageError
+from infra_orch.files import write_asked_for
 from infra_orch.git.repository import find_repository
 from infra_orch.project import Project, stack_and_unit
 from infra_orch.report.annotations import annotations_of, terraform_report
@@ -104,21 +105,18 @@ def preview(
         else:
             _write(told.out, made, console)
         if told.report:
-            _write(told.report, _page(seen), console)
+            _write(told.report, seen.page, console)
         if told.terraform_report:
             _write(told.terraform_report, terraform_report(seen.runs) + "\n", console)
         if writer and seen.plans is not None:
-            shown = {DOCUMENT: _document(seen), REPORT: _page(seen)}
+            shown = {DOCUMENT: seen.document, REPORT: seen.page}
             repository = find_repository(project.root)
             writer.write(seen.plans, shown, project, repository, console, sandbox=options.sandbox, let_go=seen.let_go)
     return seen.code
 
 
 def _write(path: Path, made: str, console: Console) -> None:
-    try:
-        write_atomically(path, made)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    write_asked_for(path, made)
     console.note(f"wrote {path}")
 
 
@@ -144,6 +142,16 @@ class _Seen:
     def duration(self) -> float:
         """Seconds, of all runs together."""
         return float(sum(run["duration_s"] for run in self.runs.values()))
+
+    @cached_property
+    def document(self) -> str:
+        """All of it as JSON, schema runs-document-1."""
+        return text(documents(self.runs, "plan", self.status, self.duration)) + "\n"
+
+    @cached_property
+    def page(self) -> str:
+        """All of it as a page, made once however often it is written."""
+        return page(as_one(self.runs, "preview", self.status, self.duration, self.across))
 
 
 def _post(project: Project, seen: _Seen, about: About, limit: int | None, poster: Poster) -> None:
@@ -176,23 +184,15 @@ def _text(project: Project, seen: _Seen, base: str, told: Wish) -> str:
     """What was planned, in the format that is wanted."""
     repository = find_repository(project.root)
     if told.format == "json":
-        return _document(seen)
+        return seen.document
     if told.format == "html":
-        return _page(seen)
+        return seen.page
     if told.format == "junit":
         return junit(seen.runs)
     if told.format == "sarif":
         return sarif(seen.runs, _prefix(project))
     head = (repository.head() if repository else None) or ""
     return comment(seen.runs, About(base, head, told.group, told.report_url), told.limit or LIMIT)
-
-
-def _document(seen: _Seen) -> str:
-    return text(documents(seen.runs, "plan", seen.status, seen.duration)) + "\n"
-
-
-def _page(seen: _Seen) -> str:
-    return page(as_one(seen.runs, "preview", seen.status, seen.duration, seen.across))
 
 
 def _planned(

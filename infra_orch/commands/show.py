@@ -10,7 +10,7 @@ from typing import Any
 from infra_orch.commands.finding import RUN_ID, find_run
 from infra_orch.console import Console
 from infra_orch.errors import UsageError, UserError
-from infra_orch.files import write_atomically
+from infra_orch.files import write_asked_for
 from infra_orch.project import NAME, Project
 from infra_orch.record.store import read_record
 from infra_orch.report.style import safe
@@ -58,10 +58,7 @@ def _write_page(run: Mapping[str, Any], file: Path) -> None:
         text = page(run)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"run {_run_id(run)} cannot be made a page: this is not a record: {error}") from error
-    try:
-        write_atomically(file, text, mode=0o600)
-    except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror}") from error
+    write_asked_for(file, text, mode=0o600)
 
 
 def _lines(run: Mapping[str, Any], console: Console) -> Iterator[str]:

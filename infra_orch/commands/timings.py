@@ -8,7 +8,7 @@ from pathlib import Path
 from infra_orch.commands.finding import find_run
 from infra_orch.console import Console
 from infra_orch.errors import UserError
-from infra_orch.files import write_atomically
+from infra_orch.files import write_asked_for
 from infra_orch.project import Project
 from infra_orch.report.timings import timing_lines, timings_json, trace_text
 from infra_orch.run.journal import NAME as JOURNAL
@@ -26,10 +26,7 @@ def timings(project: Project, run: str, console: Console, *, trace: Path | None)
         raise UserError(f"the timings of run {run_id} are not on this machine", hint="they stay where the run was made")
     found = read_timings(journal)
     if trace:
-        try:
-            write_atomically(trace, trace_text(found))
-        except OSError as error:
-            raise UserError(f"{trace} cannot be written: {error.strerror}") from error
+        write_asked_for(trace, trace_text(found))
         console.note(f"written to {trace}; https://ui.perfetto.dev opens it")
     if console.json:
         console.document(json.dumps(timings_json(found), indent=2, ensure_ascii=False))

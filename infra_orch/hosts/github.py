@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from infra_orch.hosts.answer import HostError
 from infra_orch.hosts.host import Annotation, Check, Comment, Issue, PullRequest, Reviews, Status
 from infra_orch.hosts.http import Http
-from infra_orch.shape import Optional, misfit
+from infra_orch.shape import Optional
 
 LIMIT = 65_536
 _DESCRIPTION = 140
@@ -67,26 +67,26 @@ class GitHub:
 
     def pull_request(self, number: int) -> PullRequest:
         """Return a pull request as it is now."""
-        return _pull_request(self._get(f"{self._at}/pulls/{number}", _PULL))
+        return _pull_request(self.http.get(f"{self._at}/pulls/{number}", _PULL))
 
     def pull_requests_into(self, base: str) -> Iterator[PullRequest]:
         """Yield the open pull requests that go to the branch *base*."""
         query = urlencode({"state": "open", "base": base, "per_page": 100})
-        yield from (_pull_request(item) for item in self._list(f"{self._at}/pulls?{query}", _PULL))
+        yield from (_pull_request(item) for item in self.http.items(f"{self._at}/pulls?{query}", _PULL))
 
     def pull_requests_with(self, commit: str) -> list[PullRequest]:
         """Return the pull requests that *commit* is part of, or was made by."""
         path = f"{self._at}/commits/{quote(commit, safe='')}/pulls?per_page=100"
-        return [_pull_request(item) for item in self._list(path, _PULL)]
+        return [_pull_request(item) for item in self.http.items(path, _PULL)]
 
     def branch(self, name: str) -> str:
         """Return the commit that a branch is at."""
-        found = self._get(f"{self._at}/branches/{quote(name, safe='')}", {"commit": {"sha": str}})
+        found = self.http.get(f"{self._at}/branches/{quote(name, safe='')}", {"commit": {"sha": str}})
         return str(found["commit"]["sha"])
 
     def comments(self, number: int) -> list[Comment]:
         """Return the comments of our own on a pull request, the oldest first."""
-        found = self._list(f"{self._at}/issues/{number}/comments?per_page=100", _COMMENT)
+        found = self.http.items(f"{self._at}/issues/{number}/comments?per_page=100", _COMMENT)
         return [Comment(item["id"], _text(item)) for item in found if self._ours(item)]
 
     def add_comment(self, number: int, body: str) -> None:
@@ -127,7 +127,9 @@ class GitHub:
             return False
         for start in range(_AT_ONCE, len(notes), _AT_ONCE):
             more_of = {"output": {**output, "annotations": notes[start : start + _AT_ONCE]}}
-            self.http.ask("PATCH", f"{self._at}/check-runs/{_fitting(answer.body, {'id': int})['id']}", more_of)
+            self.http.ask(
+                "PATCH", f"{self._at}/check-runs/{self.http.fitting(answer.body, {'id': int})['id']}", more_of
+            )
         return True
 
     def reviews(self, pull_request: PullRequest, *, of_any_commit: bool = False) -> Reviews:
@@ -138,7 +140,7 @@ class GitHub:
         """
         path = f"{self._at}/pulls/{pull_request.number}/reviews?per_page=100"
         last: dict[str, Mapping[str, Any]] = {}
-        for review in self._list(path, _REVIEW):
+        for review in self.http.items(path, _REVIEW):
             if review["user"] and review["state"] in ("APPROVED", "CHANGES_REQUESTED", "DISMISSED"):
                 last[review["user"]["login"]] = review
         approvers = tuple(
@@ -155,7 +157,7 @@ class GitHub:
     def issues(self) -> Iterator[Issue]:
         """Yield the open issues of our own. Pull requests are issues to GitHub, and are left out."""
         shape = {**_COMMENT, "number": int}
-        for item in self._list(f"{self._at}/issues?state=open&per_page=100", shape):
+        for item in self.http.items(f"{self._at}/issues?state=open&per_page=100", shape):
             if "pull_request" not in item and self._ours(item):
                 yield Issue(item["number"], _text(item))
 
@@ -175,7 +177,7 @@ class GitHub:
     def _writes(self, login: str) -> bool:
         path = f"{self._at}/collaborators/{quote(login, safe='')}/permission"
         answer = self.http.ask("GET", path, quiet=(404,))
-        return answer.status == 200 and _fitting(answer.body, {"permission": str})["permission"] in _WRITES
+        return answer.status == 200 and self.http.fitting(answer.body, {"permission": str})["permission"] in _WRITES
 
     def _code_owners(self, pull_request: PullRequest) -> bool | None:
         """Whether the code owners have approved, where the branch asks for that.
@@ -193,7 +195,7 @@ class GitHub:
         return pull.get("reviewDecision") == "APPROVED"
 
     def _ruleset_asks(self, branch: str) -> bool:
-        rules = self._list(f"{self._at}/rules/branches/{quote(branch, safe='')}?per_page=100", {"type": str})
+        rules = self.http.items(f"{self._at}/rules/branches/{quote(branch, safe='')}?per_page=100", {"type": str})
         return any((rule.get("parameters") or {}).get("require_code_owner_review") for rule in rules)
 
     def _ours(self, item: Mapping[str, Any]) -> bool:
@@ -216,8 +218,10 @@ class GitHub:
     def _first_of(self, way: str, *others: str) -> int:
         try:
             if way == _VIEWER:
-                return int(_fitting(self._graphql(way, {}), {"viewer": {"databaseId": int}})["viewer"]["databaseId"])
-            return int(self._get(way, _USER)["id"])
+                return int(
+                    self.http.fitting(self._graphql(way, {}), {"viewer": {"databaseId": int}})["viewer"]["databaseId"]
+                )
+            return int(self.http.get(way, _USER)["id"])
         except HostError as error:
             # A host that is ill tells nothing of who the token is.
             if error.status not in _MAY_NOT or not others:
@@ -226,25 +230,11 @@ class GitHub:
 
     def _graphql(self, query: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
         body = self.http.ask("POST", self.graphql, {"query": query, "variables": variables}).body
-        found = _fitting(body, {"data": Optional({}), "errors": Optional([object])})
+        found = self.http.fitting(body, {"data": Optional({}), "errors": Optional([object])})
         if found.get("errors") or found.get("data") is None:
             hint = "see what the token may read"
             raise HostError("GitHub's GraphQL API did not answer the question", hint=hint, status=403)
         return dict(found["data"])
-
-    def _get(self, path: str, shape: Any) -> Mapping[str, Any]:
-        return _fitting(self.http.ask("GET", path).body, shape)
-
-    def _list(self, path: str, shape: Any) -> Iterator[Mapping[str, Any]]:
-        return (_fitting(item, shape) for item in self.http.pages(path))
-
-
-def _fitting(value: Any, shape: Any) -> Mapping[str, Any]:
-    """*value*, which has that shape. Raises HostError where it has not."""
-    wrong = misfit(value, shape)
-    if wrong:
-        raise HostError(f"GitHub answered with something else than its documentation says: {wrong}")
-    return dict(value)
 
 
 def _pull_request(item: Mapping[str, Any]) -> PullRequest:

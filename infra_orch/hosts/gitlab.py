@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from infra_orch.hosts.answer import HostError
 from infra_orch.hosts.host import Check, Comment, Issue, PullRequest, Reviews, Status
 from infra_orch.hosts.http import Http
-from infra_orch.shape import Optional, misfit
+from infra_orch.shape import Optional
 
 LIMIT = 1_000_000
 _DESCRIPTION = 255
@@ -52,26 +52,26 @@ class GitLab:
 
     def pull_request(self, number: int) -> PullRequest:
         """Return a merge request as it is now."""
-        return _pull_request(self._get(self._merge(number), _MERGE))
+        return _pull_request(self.http.get(self._merge(number), _MERGE))
 
     def pull_requests_into(self, base: str) -> Iterator[PullRequest]:
         """Yield the open merge requests that go to the branch *base*."""
         query = urlencode({"state": "opened", "target_branch": base, "per_page": 100})
-        yield from (_pull_request(item) for item in self._list(f"{self._at}/merge_requests?{query}", _MERGE))
+        yield from (_pull_request(item) for item in self.http.items(f"{self._at}/merge_requests?{query}", _MERGE))
 
     def pull_requests_with(self, commit: str) -> list[PullRequest]:
         """Return the merge requests that *commit* is part of, or was made by."""
         path = f"{self._at}/repository/commits/{quote(commit, safe='')}/merge_requests?per_page=100"
-        return [_pull_request(item) for item in self._list(path, _MERGE)]
+        return [_pull_request(item) for item in self.http.items(path, _MERGE)]
 
     def branch(self, name: str) -> str:
         """Return the commit that a branch is at."""
         path = f"{self._at}/repository/branches/{quote(name, safe='')}"
-        return str(self._get(path, {"commit": {"id": str}})["commit"]["id"])
+        return str(self.http.get(path, {"commit": {"id": str}})["commit"]["id"])
 
     def comments(self, number: int) -> list[Comment]:
         """Return the notes of our own on a merge request, the oldest first."""
-        notes = self._list(f"{self._merge(number)}/notes?sort=asc&order_by=created_at&per_page=100", _NOTE)
+        notes = self.http.items(f"{self._merge(number)}/notes?sort=asc&order_by=created_at&per_page=100", _NOTE)
         return [Comment(note["id"], note["body"]) for note in notes if not note["system"] and self._ours(note)]
 
     def add_comment(self, number: int, body: str) -> None:
@@ -115,7 +115,7 @@ class GitLab:
         the note that says so. One of which neither tells is none.
         """
         path = self._merge(pull_request.number)
-        approved = self._get(f"{path}/approvals", _APPROVALS)["approved_by"]
+        approved = self.http.get(f"{path}/approvals", _APPROVALS)["approved_by"]
         since = None if of_any_commit or not approved else self._latest_version(path, pull_request.head)
         noted = self._noted(path) if since and any("approved_at" not in one for one in approved) else {}
         approvers = []
@@ -132,7 +132,7 @@ class GitLab:
         """Yield the open issues of our own."""
         query = urlencode({"state": "opened", "author_id": self._myself(), "scope": "all", "per_page": 100})
         shape = {"iid": int, "description": Optional(str), "author": Optional(_USER)}
-        for item in self._list(f"{self._at}/issues?{query}", shape):
+        for item in self.http.items(f"{self._at}/issues?{query}", shape):
             if self._ours(item):
                 yield Issue(item["iid"], item["description"] or "")
 
@@ -153,7 +153,7 @@ class GitLab:
     def _latest_version(self, path: str, head: str) -> datetime | None:
         """When the merge request came to be what it is now; None where its latest version is of another head."""
         shape = {"head_commit_sha": str, "created_at": str}
-        versions = list(self._list(f"{path}/versions?per_page=100", shape))
+        versions = list(self.http.items(f"{path}/versions?per_page=100", shape))
         times = [(at, version["head_commit_sha"]) for version in versions if (at := _time(version["created_at"]))]
         latest = max(times, default=None)
         return latest[0] if latest and latest[1] == head else None
@@ -161,7 +161,7 @@ class GitLab:
     def _noted(self, path: str) -> dict[int, str]:
         """When each user last approved, by the notes that GitLab itself writes."""
         found: dict[int, str] = {}
-        for note in self._list(f"{path}/notes?sort=asc&order_by=created_at&per_page=100", _NOTE):
+        for note in self.http.items(f"{path}/notes?sort=asc&order_by=created_at&per_page=100", _NOTE):
             if note["system"] and note["author"] and note["body"].strip() == "approved this merge request":
                 found[note["author"]["id"]] = note["created_at"]
         return found
@@ -171,7 +171,7 @@ class GitLab:
         shape = {"access_level": int, "state": Optional(str)}
         if answer.status != 200:
             return False
-        member = _fitting(answer.body, shape)
+        member = self.http.fitting(answer.body, shape)
         return bool(member["access_level"] >= _DEVELOPER and member.get("state", "active") == "active")
 
     def _code_owners(self, path: str) -> bool | None:
@@ -180,7 +180,7 @@ class GitLab:
         if answer.status != 200:
             return None
         rule = {"rule_type": str, "approvals_required": int, "approved": bool}
-        rules = _fitting(answer.body, {"rules": [rule]})["rules"]
+        rules = self.http.fitting(answer.body, {"rules": [rule]})["rules"]
         asked = [one["approved"] for one in rules if one["rule_type"] == "code_owner" and one["approvals_required"]]
         return all(asked) if asked else None
 
@@ -192,25 +192,11 @@ class GitLab:
 
     def _myself(self) -> int:
         if self._me is None:
-            self._me = int(self._get("/user", _USER)["id"])
+            self._me = int(self.http.get("/user", _USER)["id"])
         return self._me
 
     def _merge(self, number: int) -> str:
         return f"{self._at}/merge_requests/{number}"
-
-    def _get(self, path: str, shape: Any) -> Mapping[str, Any]:
-        return _fitting(self.http.ask("GET", path).body, shape)
-
-    def _list(self, path: str, shape: Any) -> Iterator[Mapping[str, Any]]:
-        return (_fitting(item, shape) for item in self.http.pages(path))
-
-
-def _fitting(value: Any, shape: Any) -> Mapping[str, Any]:
-    """*value*, which has that shape. Raises HostError where it has not."""
-    wrong = misfit(value, shape)
-    if wrong:
-        raise HostError(f"GitLab answered with something else than its documentation says: {wrong}")
-    return dict(value)
 
 
 def _pull_request(item: Mapping[str, Any]) -> PullRequest:

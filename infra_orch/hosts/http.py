@@ -32,6 +32,7 @@ from infra_orch.errors import UsageError
 from infra_orch.hosts.answer import Ambiguous, Answer, HostError, limited, message_of, next_page, retry_after
 from infra_orch.hosts.connections import connections
 from infra_orch.redact import MASK, Redactor
+from infra_orch.shape import misfit
 
 _SLEEP = time.sleep
 _TRIES = 6
@@ -135,6 +136,20 @@ class Http:
             if not following:
                 return
         raise HostError(f"{self.name} has no end of pages for GET {self._shown(path)}")
+
+    def get(self, path: str, shape: Any) -> Mapping[str, Any]:
+        """Return what GET answers, which has that *shape* (see shape.misfit). Raises as ask() and fitting() do."""
+        return self.fitting(self.ask("GET", path).body, shape)
+
+    def items(self, path: str, shape: Any) -> Iterator[Mapping[str, Any]]:
+        """Yield the items of a list, each of that *shape*. Raises as pages() and fitting() do."""
+        return (self.fitting(item, shape) for item in self.pages(path))
+
+    def fitting(self, value: Any, shape: Any) -> Mapping[str, Any]:
+        """Return *value*, which has that *shape*. Raises HostError where it has not."""
+        if wrong := misfit(value, shape):
+            raise HostError(f"{self.name} answered with something else than its documentation says: {wrong}")
+        return dict(value)
 
     def _address(self, path: str) -> str:
         url = path if "://" in path else f"{self.base}{path}"

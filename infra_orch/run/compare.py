@@ -70,10 +70,12 @@ def _beyond(shown: _Change | None, now: _Change) -> str:
     if change["actions"] in _ALWAYS_FINE and not arrives:
         return ""
     if shown is None:
-        return f"{address}: {_words(change['actions'])}{arrives}, where the preview showed nothing"
+        return f"{address}: {action_words(change['actions'])}{arrives}, where the preview showed nothing"
     before = shown["change"]
     if change["actions"] not in _ALWAYS_FINE and not _within(change["actions"], before["actions"]):
-        return f"{address}: {_words(change['actions'])}, where the preview showed {_words(before['actions'])}"
+        return (
+            f"{address}: {action_words(change['actions'])}, where the preview showed {action_words(before['actions'])}"
+        )
     if arrives and arrives != _arrival(shown):
         return f"{address}:{arrives}, which the preview did not show"
     differing = list(_differing((), _after(before), _after(change)))
@@ -162,5 +164,6 @@ def _after(change: _Change) -> _Value:
     return _Value.of(change.get("after"), change.get("after_unknown"))
 
 
-def _words(actions: Sequence[str]) -> str:
+def action_words(actions: Sequence[str]) -> str:
+    """Return Terraform's actions in words: `replace`, `update`."""
     return "replace" if set(actions) == {"create", "delete"} else " and ".join(actions)
