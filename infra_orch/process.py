@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -271,6 +271,51 @@ def capture(
     except subprocess.TimeoutExpired as error:
         raise UnavailableError(f'"{argv[0]}" gave no answer within {timeout:g} s: {" ".join(argv[:4])}') from error
     return done.returncode, done.stdout, done.stderr
+
+
+class Conversation:
+    """A short program that answers each question with a line, and waits for the next; see `converse`."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def ask(self, text: str) -> str:
+        """Send *text*, a whole number of lines, and return the next line of output; "" where the program has ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(text.encode())
+            self._process.stdin.flush()
+        return self._process.stdout.readline().decode(errors="replace").rstrip("\n")
+
+    def end(self) -> bytes:
+        """Tell the program that there is no more to come, and return its error messages when it has ended."""
+        with contextlib.suppress(BrokenPipeError):
+            return self._process.communicate()[1]
+        return b""
+
+
+@contextlib.contextmanager
+def converse(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float = 60.0
+) -> Iterator[Conversation]:
+    """Run a short command that is asked one thing after another, as long as the block, or *timeout* seconds, last.
+
+    Where this process is killed, its input is at an end. Raises UnavailableError where it cannot be started.
+    """
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen(
+            list(argv), cwd=cwd, env=dict(env), stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
+    except OSError as error:
+        raise _cannot_start(argv, error) from error
+    limit = _later(timeout, process.kill)
+    with process:
+        try:
+            yield Conversation(process)
+        finally:
+            limit.cancel()
 
 
 def attach(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> int:

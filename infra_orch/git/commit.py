@@ -112,8 +112,7 @@ def _draft(repository: Repository, wanted: _Wanted) -> Move | None:
             f"git could not {'sign' if wanted.sign else 'make'} the commit: {git_words(err)}",
             hint="git config --show-origin --get-regexp 'gpg|sign' shows what it signs with" if wanted.sign else "",
         )
-    before = {path: change.before for path, change in changes.items()}
-    return Move(old, out.decode().strip(), before, f"infra-orch: {wanted.message.partition(chr(10))[0]}")
+    return Move(old, out.decode().strip(), changes, f"infra-orch: {wanted.message.partition(chr(10))[0]}")
 
 
 def _write_blobs(repository: Repository, paths: Mapping[str, bytes | None]) -> dict[str, str | None]:
@@ -208,8 +207,8 @@ def identity_of(repository: Repository) -> tuple[dict[str, str], tuple[str, ...]
 def _finish(repository: Repository, move: Move) -> tuple[str, ...]:
     """Do what is left when HEAD has moved; return what the user should know. Nothing here can undo the commit."""
     try:
-        filtered = _filtered(repository, move.before)
-        fresh = [os.fsencode(path) for path in move.before if path not in filtered]
+        filtered = _filtered(repository, move.changes)
+        fresh = [os.fsencode(path) for path in move.changes if path not in filtered]
         if 0 < len(fresh) <= _REFRESHED_PATHS:
             # The index's new entries lack the times and sizes of the files: `git diff-files` would take them for
             # changed. Where this is left out or fails (the index is locked), the user's git status does it.

@@ -1,23 +1,28 @@
 """HEAD moved to a commit of ours, with the user's index brought along for its paths alone.
 
 Where HEAD moves and the index does not, git takes the old entries for staged work: the user's next plain `git commit`
-would silently undo our commit. So both move together, under the lock that git itself takes (`index.lock`), as in a
-`git commit` of the user's. Entries in which the user staged something of his own stay.
+would silently undo our commit. So both move together, under the lock that git itself takes (`index.lock`), and the
+index goes first: a `git commit` of the user's reads HEAD, then the index, and takes the lock only after that. One that
+read the new index with the old HEAD is refused by git, since HEAD has moved by then; the new HEAD with the old index is
+what none ever reads. Entries in which the user staged something of his own stay.
 
 Where somebody else holds the lock for too long (an editor open in `git commit -a`, a git that was killed), HEAD moves
 alone and a file in git's folder, `infra-orch-<commit>.pending`, says which entries are owed; whoever next holds the
-lock pays them. The file is written first, so that a run killed at any moment owes and does not forget.
+lock pays them. The file is written first, so that a run killed at any moment owes and does not forget. It has each
+path's entry before the commit and in it, since of a run that was killed either may be what the index has: both are
+known not to be the user's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +35,11 @@ LOCK_PATIENCE_SECONDS = 10.0
 """How long to wait for the lock of the user's index before HEAD moves without it."""
 
 _POLL_SECONDS = 0.02
+_LINGER_SECONDS = 0.03
+"""How long the lock is kept once HEAD has moved. A `git commit` that read the index before that and locks it after that
+writes what it read over ours, and only then is refused for the HEAD that it read (builtin/commit.c, prepare_index);
+tried again, it would take our commit back. It has a moment between the two in which it finds the index locked instead.
+"""
 _ABANDONED_SECONDS = 3600.0
 _MARK = b"held by infra-orch; whoever can flock this file may take it over\n"
 _ABSENT_MODE = "000000"
@@ -52,11 +62,11 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Move:
-    """From which commit (None: no commit yet) HEAD goes to which, what each path's entry was, and the reflog's line."""
+    """From which commit (None: no commit yet) HEAD goes to which, how each path changes, and the reflog's line."""
 
     old: str | None
     new: str
-    before: Mapping[str, Entry]
+    changes: Mapping[str, Change]
     reason: str
 
 
@@ -89,22 +99,28 @@ def move_head(repository: Repository, move: Move, deadline: float) -> tuple[str,
     """
     index = _index(repository)
     owed = index.parent / f"infra-orch-{move.new}.pending"
-    write_atomically(owed, index_info(move.before))
+    before = {path: change.before for path, change in move.changes.items()}
+    after = {path: change.after for path, change in move.changes.items()}
+    write_atomically(owed, index_info(before) + index_info(after))
     moved = False
     try:
         with _locked(index, deadline) as held:
-            if not held:
-                moved = _update_head(repository, move)
-                return (_locked_note(index),) if moved else None
-            if move.old is not None and not index.exists():  # after `git clone --no-checkout`: git makes it, and whole
-                moved = _update_head(repository, move)
+            # After `git clone --no-checkout` there is no index: git makes it, and whole.
+            whole = held and move.old is not None and not index.exists()
+            ready = _prepared(repository, index, move.new) if held and not whole else contextlib.nullcontext()
+            with ready as prepared, _head_locked(repository, move) as go:
+                if go is None:
+                    return None
+                if prepared is None:
+                    go()
+                else:
+                    _publish(prepared, index, go)
+                moved = True
+            if whole:
                 owed.unlink()
-                return () if moved else None
-            with _prepared(repository, index, move.new) as prepared:
-                moved = _update_head(repository, move)
-                if moved:
-                    _publish(prepared, index)
-                return _staged_notes(prepared.left, move) if moved else None
+            if not held:
+                return (_locked_note(index),)
+            return _staged_notes(prepared.left, move) if prepared else ()
     finally:
         if not moved and repository.head() != move.new:
             owed.unlink(missing_ok=True)
@@ -118,8 +134,8 @@ def mend_index(repository: Repository) -> tuple[str, ...]:
     with contextlib.suppress(PermissionError), _locked(index, 0) as held:
         head = repository.head()
         if held and head is not None:
-            with _prepared(repository, index, head) as prepared:
-                _publish(prepared, index)
+            with _prepared(repository, index, head) as prepared, contextlib.suppress(OSError):
+                _publish(prepared, index, lambda: None)
             if prepared.file:
                 return ("git's index was brought up to date with an earlier commit of infra-orch",)
     return ()
@@ -142,7 +158,7 @@ def _prepared(repository: Repository, index: Path, commit: str) -> Iterator[_Pre
     """
     for left in index.parent.glob("infra-orch-*.work"):  # of a run that was killed
         shutil.rmtree(left, ignore_errors=True)
-    debts = {file: dict(_read_owed(file)) for file in _owed(index)}
+    debts = {file: list(_read_owed(file)) for file in _owed(index)}
     paid = tuple(file for file in debts if _is_settled(repository, file, commit))
     with tempfile.TemporaryDirectory(dir=index.parent, prefix="infra-orch-", suffix=".work") as folder:
         fresh = Path(folder) / "index"
@@ -153,7 +169,7 @@ def _prepared(repository: Repository, index: Path, commit: str) -> Iterator[_Pre
         compare = ("diff-index", "--cached", "--raw", "-z", "--no-renames", "--ita-invisible-in-index", commit, "--")
         differs = parse_raw(repository.git(*compare, env=env))
         was: dict[str, set[Entry]] = {}
-        for path, entry in (item for debt in debts.values() for item in debt.items()):
+        for path, entry in itertools.chain.from_iterable(debts.values()):
             was.setdefault(path, set()).add(entry)
         ours = {path: change for path, change in differs.items() if path in was}
         due = {path: c.before for path, c in ours.items() if c.status != "U" and c.after in was[path]}
@@ -173,26 +189,57 @@ def _is_settled(repository: Repository, debt: Path, commit: str) -> bool:
     return True
 
 
-def _publish(prepared: _Prepared, index: Path) -> None:
-    """Put the new index in place and forget the debts. HEAD has moved: where this fails, the next run mends it."""
-    with contextlib.suppress(OSError):
+def _publish(prepared: _Prepared, index: Path, move: Callable[[], None]) -> None:
+    """Put the new index in place, *move* HEAD, and forget the debts.
+
+    Where that raises something, the index is the one that it was.
+    """
+    with contextlib.ExitStack() as undo:
         if prepared.file:
-            prepared.file.replace(index)
-        for file in prepared.paid:
+            undo.callback(_put_in_place(prepared.file, index))
+        move()
+        undo.pop_all()
+    time.sleep(_LINGER_SECONDS)
+    for file in prepared.paid:
+        with contextlib.suppress(OSError):  # the next run does it
             file.unlink(missing_ok=True)
 
 
-def _update_head(repository: Repository, move: Move) -> bool:
-    nothing = "0" * len(move.new)
-    code, _, err = repository.ask("update-ref", "-m", move.reason, "HEAD", move.new, move.old or nothing)
+def _put_in_place(fresh: Path, index: Path) -> Callable[[], object]:
+    """Replace *index* by *fresh*; return what brings back the one that was there, or none."""
+    before = fresh.with_name("before")
+    existed = index.exists()
+    if existed:
+        shutil.copy2(index, before)
+    fresh.replace(index)
+    return lambda: before.replace(index) if existed else index.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _head_locked(repository: Repository, move: Move) -> Iterator[Callable[[], None] | None]:
+    """Lock HEAD, and the branch it stands for, and yield what moves it; None where it is not at the old commit.
+
+    Until that is called nothing has changed, and nobody else can move HEAD. Both raise UserError where git fails.
+    """
+    with repository.converse("update-ref", "--stdin", "-m", move.reason) as git:
+
+        def commit() -> None:
+            if git.ask("commit\n") != "commit: ok":
+                raise UserError(f"git update-ref failed in {repository.root}: {git_words(git.end())}")
+
+        git.ask("start\n")
+        if git.ask(f"update HEAD {move.new} {move.old or '0' * len(move.new)}\nprepare\n") == "prepare: ok":
+            yield commit
+            return
+        err = git.end()
     # "File exists": another git holds the lock of the ref, for a moment.
-    if code and b"File exists" not in err and repository.head() == move.old:
+    if b"File exists" not in err and repository.head() == move.old:
         raise UserError(f"git update-ref failed in {repository.root}: {git_words(err)}")
-    return code == 0
+    yield None
 
 
 def _staged_notes(left: tuple[str, ...], move: Move) -> tuple[str, ...]:
-    staged = [path for path in left if path in move.before]
+    staged = [path for path in left if path in move.changes]
     if not staged:
         return ()
     shown = ", ".join(staged[:3]) + (", …" if len(staged) > 3 else "")

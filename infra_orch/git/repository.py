@@ -11,11 +11,12 @@ import re
 import shutil
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra_orch.errors import UsageError, UserError
-from infra_orch.process import capture
+from infra_orch.process import Conversation, capture, converse
 
 TIMEOUT_SECONDS = 120.0
 """How long one git command may take before it counts as hung."""
@@ -75,6 +76,10 @@ class Repository:
         """
         argv, environment = (*_CONFIGURED, *arguments), {**_environment(), **(env or {})}
         return capture(argv, cwd=self.root, env=environment, stdin=stdin, timeout=TIMEOUT_SECONDS, inherit=inherit)
+
+    def converse(self, *arguments: str) -> AbstractContextManager[Conversation]:
+        """Run a git that is asked one thing after another; see `infra_orch.process.converse`."""
+        return converse((*_CONFIGURED, *arguments), cwd=self.root, env=_environment(), timeout=TIMEOUT_SECONDS)
 
     def git(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
         """Run git as `ask` does and return its stdout. Raises UserError where it fails."""

@@ -233,6 +233,29 @@ def test_a_run_that_is_killed_while_it_holds_the_lock_is_mended_by_the_next(
     assert (status(git), left_in_git_folder(repo)) == (["M  mine.txt"], [])
 
 
+def test_what_a_run_had_in_the_index_that_was_killed_before_its_commit_is_not_taken_for_staged(
+    repo: Repository, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(repo.root, {RECORD: b"new\n", "mine.txt": b"staged\n"})
+    git("add", "mine.txt")
+    with monkeypatch.context() as patch:
+        stand_in(tmp_path, patch, 'case " $* " in *" update-ref "*) kill -9 $PPID; exit;; esac')
+        assert run_python(repo, {RECORD: b"new\n"}).wait() == -signal.SIGKILL
+    assert git("log", "-1", "--format=%s") == "first"
+    record(repo, {RENDERED: b"text\n"})
+    assert (status(git), changed(git)) == (["M  mine.txt", f" M {RECORD}"], [f"A\t{RENDERED}"])
+
+
+def test_whoever_reads_head_and_then_the_index_never_finds_the_older_index(
+    repo: Repository, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = tmp_path / "seen"
+    look = f'"$GIT" "$@"; "$GIT" diff --cached --name-only >"{seen}"; exit'
+    stand_in(tmp_path, monkeypatch, f'case " $* " in *" update-ref "*) {look};; esac')
+    record(repo, {RECORD: b"new\n"})
+    assert (seen.read_text(), status(git)) == ("", [])
+
+
 def test_a_lock_of_a_run_that_lives_is_not_taken_over(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "LOCK_PATIENCE_SECONDS", 0.0)
     lock = repo.root / ".git/index.lock"
