@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from infra_orch.bundle.check import plan_command
 from infra_orch.commands.approving import Approvals
-from infra_orch.commands.ending import exit_code, finish_apply, finish_plan, finished_document, nothing_to_do
+from infra_orch.commands.ending import (
+    exit_code,
+    finish_apply,
+    finish_plan,
+    finish_unchanged,
+    finished_document,
+    nothing_to_do,
+)
 from infra_orch.commands.notifying import announce, failures_told, tell_complaints, told_of
 from infra_orch.commands.offering import Offer, offered
 from infra_orch.commands.options import RunOptions
@@ -118,7 +125,8 @@ def _in_sessions(
         approvals = Approvals(shown, console, previewed=bool(offer and not offer.strict), beyond=beyond)
         outcomes, stopped = shown.outcomes, shown.run.context.supervisor.stopping
         if stopped or _stands_in_the_way(outcomes, options) or not _anything_to_do(outcomes):
-            documents = finish_plan(shown.ended(), console, several=stacks.several)
+            finish = finish_plan if stopped else finish_unchanged
+            documents = finish(shown.ended(), console, several=stacks.several)
             return _Done(exit_code(outcomes, shown.run), documents, "cancelled" if stopped else "")
         try:
             approvals.refuse_unapproved()

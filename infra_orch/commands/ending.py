@@ -14,6 +14,7 @@ from infra_orch.commands.session import Session
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UserError
 from infra_orch.files import write_atomically
+from infra_orch.fingerprint.fingerprint import ENGINE, SECRETS, Fingerprint, compare
 from infra_orch.git.repository import Repository
 from infra_orch.module.files import LOCK_FILE
 from infra_orch.module.lock_file import provider_versions
@@ -23,7 +24,7 @@ from infra_orch.render.write import forget_kept
 from infra_orch.report.document import document, documents, text
 from infra_orch.report.terminal import apply_summary
 from infra_orch.run.context import RunContext
-from infra_orch.run.outcome import Outcome, Status
+from infra_orch.run.outcome import Basis, Outcome, Status
 from infra_orch.run.plan import Selection, forget
 from infra_orch.run.unit import Planned
 
@@ -117,6 +118,19 @@ def finish_plan(ended: Sequence[Ended], console: Console, *, several: bool) -> d
     return _end(ended, console, several=several)
 
 
+def finish_unchanged(ended: Sequence[Ended], console: Console, *, several: bool) -> dict[str, dict[str, Any]]:
+    """End an apply that found nothing to do, as a plan ends; and record what units were found to be as declared, though
+    they depend on something else than at their last apply. Returns the documents by the names of the stacks' folders.
+    """
+    try:
+        found = [one for one in ended if _is_new(one)]
+        for note in _record(found) if found else []:
+            console.note(note)
+    except (UserError, OSError) as error:
+        console.warn(f"nothing was changed, and that could not be recorded: {error}")
+    return _end(ended, console, several=several)
+
+
 def finish_apply(ended: Sequence[Ended], console: Console, *, several: bool) -> dict[str, dict[str, Any]]:
     """End an apply or destroy: write and commit the records, whatever failed, then say how it went.
 
@@ -126,7 +140,7 @@ def finish_apply(ended: Sequence[Ended], console: Console, *, several: bool) -> 
     run = ended[0].run
     notes: list[str] = []
     try:
-        done = [one for one in ended if any(_did_something(node.outcome) for node in one.nodes.values())]
+        done = [one for one in ended if _is_worth_a_record(one)]
         notes = _record(done) if done else ["nothing was done, so there is nothing to record"]
     except OSError as error:
         raise UserError(
@@ -142,9 +156,32 @@ def finish_apply(ended: Sequence[Ended], console: Console, *, several: bool) -> 
     return documents
 
 
-def _did_something(outcome: Outcome) -> bool:
-    """Whether it is worth a record: something was done, or was tried."""
-    return outcome.status in (Status.APPLIED, Status.FAILED)
+def _is_worth_a_record(one: Ended) -> bool:
+    """Whether something was done, or was tried, or is as declared by other files than those recorded."""
+    return any(node.outcome.status in (Status.APPLIED, Status.FAILED) for node in one.nodes.values()) or _is_new(one)
+
+
+def _is_new(one: Ended) -> bool:
+    """Whether units are as declared, though they depend on something else than at their last apply."""
+    known = one.run.records.units()
+    return any(_confirmed(node, known.get(name)) for name, node in one.nodes.items())
+
+
+def _confirmed(node: Planned, record: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The *record* of a unit's last apply with what the unit depends on now, where that is something else, and there is
+    nothing to change for it: else the unit would be planned anew, and be listed as stale, for ever. None otherwise.
+
+    Another engine or another machine alone is not worth a commit: of two that take turns, each would make one.
+    """
+    fingerprint, upstream = node.fingerprint, node.upstream
+    as_declared = node.outcome.status is Status.UNCHANGED and not node.outcome.destroys_unit
+    if not as_declared or record is None or record["status"] != "applied":
+        return None
+    if fingerprint is None or fingerprint.doubts or upstream is None or upstream.basis is not Basis.EXACT:
+        return None
+    before = Fingerprint.from_json(record.get("fingerprint"))
+    changed = {name for name, change in compare(fingerprint, before).items() if change != "same"} if before else {""}
+    return {**record, "fingerprint": fingerprint.as_json()} if changed - {ENGINE, SECRETS} else None
 
 
 def _end(ended: Sequence[Ended], console: Console, *, several: bool) -> dict[str, dict[str, Any]]:
@@ -248,10 +285,15 @@ def _unit_records(
     facts: RunFacts,
     known: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Mapping[str, Any]]:
-    """The records of units in which something was done, and of those that exist and have none yet."""
+    """The records of units in which something was done, of those that exist and have none yet, and of those that are as
+    declared, though what they depend on is not what their record says.
+    """
     found: dict[str, Mapping[str, Any]] = {}
     for name, node in nodes.items():
         outcome = node.outcome
+        if confirmed := _confirmed(node, known.get(name)):
+            found[name] = confirmed
+            continue
         adopted = outcome.status is Status.UNCHANGED and name not in known and not outcome.destroys_unit
         if not changed_the_world(outcome) and not (adopted and outcome.addresses):
             continue

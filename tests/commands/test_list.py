@@ -86,6 +86,18 @@ def test_an_edit_of_a_module_makes_all_that_is_made_of_it_stale(applied: Desk) -
     assert found["team/dev/three"]["state"] == "unapplied"
 
 
+def test_an_apply_that_finds_nothing_to_change_makes_them_current_again(applied: Desk) -> None:
+    applied.write({"modules/m/main.tf": MODULE + "\n# more\n"})
+    done = applied.run("apply", "team/dev", "--auto-approve", "--unit", "one")
+    assert "recorded in" in done.err + done.out
+    found = units(applied)
+    assert (found["team/dev/one"]["state"], found["team/dev/two"]["state"]) == ("current", "stale")
+    planned = applied.run("plan", "team/dev", "--unit", "one", "--changed-only", "--json")
+    assert json.loads(planned.out)["units"]["one"]["status"] == "skipped"
+    again = applied.run("apply", "team/dev", "--auto-approve", "--unit", "one")
+    assert "recorded in" not in again.err + again.out
+
+
 def test_of_a_module_that_may_read_anything_nobody_can_tell(applied: Desk) -> None:
     applied.write({"modules/m/read.tf": "locals {\n  there = fileexists(var.x)\n}\n"})
     assert applied.run("apply", "team/dev", "--auto-approve", "--unit", "three").code == 0
