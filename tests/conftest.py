@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,10 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     compiled = tempfile.TemporaryDirectory(prefix="infra-orch-compiled-", ignore_cleanup_errors=True)
     os.environ["PYTHONPYCACHEPREFIX"] = compiled.name
     atexit.register(compiled.cleanup)
+
+if not any(one.value == "infra_orch.testing.plugin" for one in entry_points(group="pytest11")):
+    # On the path and not installed, or not since the plugin is there: nobody else tells pytest of it.
+    pytest_plugins = ["infra_orch.testing.plugin"]
 
 # The suite draws the same examples each time, so that a change is not refused for what it did not do; new ones are drawn
 # with --hypothesis-profile=default, as `make test-faults` does.

@@ -9,13 +9,14 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from infra_orch.console import Console
 from infra_orch.engine.cli_config import CliConfig
 from infra_orch.engine.providers import provider_cache_folder
 from infra_orch.errors import ExitCode, UnavailableError
-from infra_orch.gateway.client import Gateway
+from infra_orch.gateway.client import Gateway, KeptGateway
 from infra_orch.gateway.line import GatewayError, ask
 from infra_orch.gateway.start import WarmPlace, Ways
 from infra_orch.project import Project
@@ -28,9 +29,21 @@ _MIB = 1 << 20
 
 
 @contextlib.contextmanager
-def served_by(project: Project, contexts: Sequence[RunContext], console: Console) -> Iterator[Gateway | None]:
-    """The gateway for the commands of a run over stacks, or None where it is switched off. What it cannot serve is told
-    once.
+def kept_gateway(project: Project, common: Path | None = None) -> Iterator[KeptGateway]:
+    """A gateway for the runs that are begun within it, one after the other; it is started when one needs it first.
+
+    *common*: a folder below which the processes run that serve several stacks.
+    """
+    with contextlib.closing(KeptGateway(_ways(project), project.scratch / "gateway.log", common)) as kept:
+        yield kept
+
+
+@contextlib.contextmanager
+def served_by(
+    project: Project, contexts: Sequence[RunContext], console: Console, kept: KeptGateway | None = None
+) -> Iterator[Gateway | None]:
+    """The gateway for the commands of a run over stacks, the one that is *kept* for several runs if there is one; None
+    where it is switched off. What it cannot serve is told once.
     """
     config = contexts[0].providers.config
 
@@ -52,7 +65,8 @@ def served_by(project: Project, contexts: Sequence[RunContext], console: Console
     else:
         ways = _ways(project, _overridden(config))
         log = contexts[0].run_folder / "gateway.log"
-        gateway = Gateway(ways, log, warm=project.settings.gateway == "warm", told=told, found=found)
+        warm = project.settings.gateway == "warm"
+        gateway = Gateway(ways, log, warm=warm, kept=kept, told=told, found=found)
         with contextlib.closing(gateway):
             yield gateway
 

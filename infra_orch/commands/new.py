@@ -27,6 +27,7 @@ _PROJECT_FILES = {
     ".gitignore": "project/gitignore.j2",
     ".gitattributes": "project/gitattributes.j2",
     f"stacks/{EXAMPLE_STACK}/stack.py": "project/stack.py.j2",
+    f"tests/test_{EXAMPLE_STACK}.py": "project/test_dev.py.j2",
     **{f"modules/{EXAMPLE_MODULE}/{file}": template for file, template in _MODULE_FILES.items()},
 }
 _LONGEST = 100

@@ -78,7 +78,13 @@ def open_stacks(
         # Of stacks that others refer to, each file is looked at once.
         read = functools.cache(lambda folder: committed.get(folder.name) or committed_render(folder))
         return {name: opened_as_rendered(committed[folder.name], read) for name, folder in folders.items()}
-    declared = _declared(project, list(names))
+    return open_declared(_declared(project, list(names)), console)
+
+
+def open_declared(declared: Mapping[str, tuple[Rendering, Stack | None]], console: Console) -> dict[str, Opened]:
+    """Open stacks, by their names, that were rendered in memory, given as they are declared where they have tasks, and
+    bring their rendered files up to date. Raises as open_stacks() does.
+    """
     for rendering, _ in declared.values():
         write_render(rendering, console)
         check_rendered(rendering.stack)

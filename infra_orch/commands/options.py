@@ -8,13 +8,15 @@ from pathlib import Path
 
 from infra_orch.commands.affecting import Change
 from infra_orch.commands.wanted import Wanted
+from infra_orch.gateway.client import KeptGateway
 from infra_orch.process import Supervisor
 from infra_orch.project import Project
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """See the help text of each flag of the same name. *emulator_url*: an emulator that runs already.
+    """See the help text of each flag of the same name. *emulator_url*: an emulator that runs already; *gateway*: a
+    gateway that serves other runs, too.
 
     *deleted* are stacks that are gone and of which something may exist still. *supervisor* is one that others may stop;
     *confirm* is asked before anything is changed, and raises where nothing may be.
@@ -24,6 +26,7 @@ class RunOptions:
     json: bool = False
     sandbox: bool = False
     emulator_url: str | None = None
+    gateway: KeptGateway | None = None
     auto_approve: bool = False
     allow_unseen: bool = False
     commit: bool = True

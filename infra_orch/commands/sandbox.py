@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from infra_orch.commands.apply import apply, destroy
+from infra_orch.commands.gateway import kept_gateway
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.plan import plan
 from infra_orch.commands.sandboxing import emulator_folder, forget_sandbox
@@ -68,11 +69,10 @@ def rehearse(project: Project, stack: str, options: RunOptions, console: Console
     Returns 0 where the second plan was empty and nothing is left.
     """
     asked = Asked.one(stack)
-    with server.start_for_run(emulator_folder(project)) as emulator:
+    with server.start_for_run(emulator_folder(project)) as emulator, kept_gateway(project) as gateway:
         forget_sandbox(project, emulator.url)
-        settled = replace(
-            options, sandbox=True, emulator_url=emulator.url, auto_approve=True, allow_unseen=True, commit=False
-        )
+        given = replace(options, emulator_url=emulator.url, gateway=gateway)
+        settled = replace(given, sandbox=True, auto_approve=True, allow_unseen=True, commit=False)
         again = replace(settled, detailed_exitcode=True)
         steps: tuple[tuple[str, Callable[[], int]], ...] = (
             ("apply", lambda: apply(project, asked, settled, console)),

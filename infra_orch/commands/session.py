@@ -211,7 +211,8 @@ def sessions(
             one = replace(one, lock=lock, others=others, records_before=request.part.opened.records)
             overridden = partial(_overridden, one, console)
             runs.append(replace(one, context=replace(context, overridden=overridden)))
-        gateway = stack.enter_context(served_by(project, [run.context for run in runs], console))
+        kept = parts[0].options.gateway
+        gateway = stack.enter_context(served_by(project, [run.context for run in runs], console, kept))
         told = [ProgressOf(part.name, progress) if several else progress for part in parts]
         yield [_served(run, gateway, of) for run, of in zip(runs, told, strict=True)]
         for run, part in zip(runs, parts, strict=True):

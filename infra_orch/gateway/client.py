@@ -43,12 +43,46 @@ class Attached:
                 self._line.send({"pid": pid, "born": birth(pid)})
 
 
+class KeptGateway:
+    """A gateway for several runs of this process, one after the other: started when one needs it first.
+
+    *common*: a folder below which the processes run that serve several folders; None: beside each run's own folders.
+    """
+
+    def __init__(self, ways: Ways, log: Path, common: Path | None = None) -> None:
+        self.common = common
+        self._ways = ways
+        self._log = log
+        self._lock = threading.Lock()
+        self._address = ""
+        self._hold: Line | None = None
+        self._process: threading.Thread | None = None
+
+    def address(self) -> str:
+        """Where it is. Raises GatewayError or OSError where it cannot be started."""
+        with self._lock:
+            if not self._address:
+                address, self._process = start(self._ways, self._log, folder_for_a_run())
+                self._hold = hold(address)
+                self._address = address
+            return self._address
+
+    def close(self) -> None:
+        """End it, and its providers."""
+        with self._lock:
+            if self._hold:
+                self._hold.close()
+                self._hold = None
+        if self._process:
+            self._process.join(_END_SECONDS)
+
+
 class Gateway:
     """The gateway of one run: started when it is needed first. Safe to use from many threads.
 
     It is gone with the run, unless it is *warm*: then one serves all runs of this user, and ends when it is idle for
-    long. One that was started by hand serves every run. *told* is told, once for each provider, why commands start it
-    themselves; *found* is told the gateway's address.
+    long; or *kept* for other runs of this process, too. One that was started by hand serves every run. *told* is told,
+    once for each provider, why commands start it themselves; *found* is told the gateway's address.
     """
 
     def __init__(
@@ -57,6 +91,7 @@ class Gateway:
         log: Path,
         *,
         warm: bool = False,
+        kept: KeptGateway | None = None,
         told: Callable[[str, str], None] = lambda _provider, _reason: None,
         found: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -66,6 +101,7 @@ class Gateway:
         self._ways = ways
         self._log = log
         self._warm = warm
+        self._kept = kept
         self._lock = threading.Lock()
         self._address = ""
         self._hold: Line | None = None
@@ -116,6 +152,8 @@ class Gateway:
         line = Line(self._started())
         try:
             asked = {"cwd": str(cwd), "environment": dict(environment), **about}
+            if self._kept and self._kept.common:
+                asked["common"] = str(self._kept.common)
             lists = {"shared": self._ways.shared, "skipped": self._ways.skipped}
             return line, line.ask({"do": "attach", **asked, **lists})
         except BaseException:
@@ -143,6 +181,8 @@ class Gateway:
                 return address, hold(address)
         if self._warm:
             address, _ = place.start(self._ways, IDLE_SECONDS)
+        elif self._kept:
+            address = self._kept.address()
         else:
             address, self._process = start(self._ways, self._log, folder_for_a_run())
         return address, hold(address)

@@ -33,9 +33,10 @@ JOURNAL_SCHEMA = 1
 _LAST_WORDS_SECONDS = 1.0
 _UNTOLD = re.compile(
     r"TF_VAR_.*|TF_CLI_CONFIG_FILE|INFRA_ORCH_.*|PWD|OLDPWD|SHLVL|_|TERM|TERM_.*|COLORTERM|COLUMNS|LINES|LS_COLORS"
-    r"|WINDOWID|TMUX.*|STY|SSH_TTY|SSH_CLIENT|SSH_CONNECTION"
+    r"|WINDOWID|TMUX.*|STY|SSH_TTY|SSH_CLIENT|SSH_CONNECTION|PYTEST_CURRENT_TEST"
 )
-"""Variables of Terraform, of a shell or of a terminal: they tell commands apart, and mean nothing to a provider."""
+"""Variables of Terraform, of a shell, of a terminal or of pytest: they tell commands apart, and mean nothing to a
+provider."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Asked:
     plan: the plan file that is shown or applied. journal: where what is created is noted, None where nothing can be.
     only_schemas: it asks for nothing else, so no process is needed where these are known. whole: they are not pruned.
     shared: providers whose processes serve several folders. skipped: providers that are left to Terraform.
+    common: the folder below which shared processes run; None: that of *cwd*.
     """
 
     cwd: Path
@@ -59,13 +61,13 @@ class Asked:
     whole: bool = False
     shared: Sequence[str] = ()
     skipped: Sequence[str] = ()
+    common: Path | None = None
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Asked:
         """From its JSON form."""
-        journal = data.get("journal")
-        paths = {"cwd": Path(data["cwd"]), "journal": Path(journal) if journal else None}
-        return cls(**{**data, **paths})
+        paths = {name: Path(data[name]) if data.get(name) else None for name in ("journal", "common")}
+        return cls(**{**data, **paths, "cwd": Path(data["cwd"])})
 
 
 class Door:
@@ -156,7 +158,9 @@ class Door:
         own = Place(package, asked.cwd, self._digest, self._environment)
         shared = None
         if listed(package.address, asked.shared):
-            shared = Place(package, private_folder(asked.cwd.parent / COMMON), self._digest, self._environment)
+            shared = Place(
+                package, private_folder((asked.common or asked.cwd.parent) / COMMON), self._digest, self._environment
+            )
         return Terms(
             package,
             own,

@@ -97,7 +97,7 @@ class PlanDocument:
                     value = _exact(change["before"])
                     found[name] = Output(value, bool(change["before_sensitive"]), None, promised=False)
                 continue
-            value = _exact(_with_unknowns(change.get("after"), change.get("after_unknown")))
+            value = _exact(with_unknowns(change.get("after"), change.get("after_unknown")))
             kind = planned.get(name, {}).get("type")
             promised = change["actions"] != ["no-op"]
             found[name] = Output(value, bool(change["after_sensitive"]), kind, promised=promised)
@@ -203,17 +203,17 @@ def _path_text(path: tuple[str | int, ...]) -> str:
     return text
 
 
-def _with_unknowns(after: Any, unknown: Any) -> Any:
+def with_unknowns(after: Any, unknown: Any) -> Any:
     """Merge `after` and `after_unknown` into one value with UNKNOWN where nothing is known yet."""
     if unknown is True:
         return UNKNOWN
     if isinstance(unknown, Mapping) and unknown:
         known = after if isinstance(after, Mapping) else {}
-        return {key: _with_unknowns(known.get(key), unknown.get(key)) for key in {**known, **unknown}}
+        return {key: with_unknowns(known.get(key), unknown.get(key)) for key in {**known, **unknown}}
     if isinstance(unknown, list) and unknown:
         known_items = after if isinstance(after, list) else []
         size = max(len(known_items), len(unknown))
-        return [_with_unknowns(part_at(known_items, n), part_at(unknown, n)) for n in range(size)]
+        return [with_unknowns(part_at(known_items, n), part_at(unknown, n)) for n in range(size)]
     return after
 
 

@@ -110,21 +110,25 @@ class Context:
 
     def client(self, service: str, *, region: str | None = None) -> Any:
         """Return a boto3 client that talks to the account, or the sandbox, that this run talks to."""
-        import boto3  # noqa: PLC0415 - takes longer to import than all of the rest
-        from botocore.config import Config  # noqa: PLC0415 - as above
+        return client_of(self.environment, service, region)
 
-        known = self.environment
-        return boto3.session.Session(
-            aws_access_key_id=known.get("AWS_ACCESS_KEY_ID"),
-            aws_secret_access_key=known.get("AWS_SECRET_ACCESS_KEY"),
-            aws_session_token=known.get("AWS_SESSION_TOKEN"),
-            region_name=region or known.get("AWS_REGION") or known.get("AWS_DEFAULT_REGION"),
-        ).client(
-            service,
-            endpoint_url=known.get("AWS_ENDPOINT_URL"),
-            # In the sandbox nothing may leave by a proxy; outside it the process's own environment decides.
-            config=Config(proxies={}) if "AWS_ENDPOINT_URL" in known else None,
-        )
+
+def client_of(environment: Mapping[str, str], service: str, region: str | None) -> Any:
+    """Return a boto3 client that talks to the account, or the sandbox, that *environment* leads to."""
+    import boto3  # noqa: PLC0415 - takes longer to import than all of the rest
+    from botocore.config import Config  # noqa: PLC0415 - as above
+
+    return boto3.session.Session(
+        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=environment.get("AWS_SESSION_TOKEN"),
+        region_name=region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION"),
+    ).client(
+        service,
+        endpoint_url=environment.get("AWS_ENDPOINT_URL"),
+        # In the sandbox nothing may leave by a proxy; outside it the process's own environment decides.
+        config=Config(proxies={}) if "AWS_ENDPOINT_URL" in environment else None,
+    )
 
 
 def task_outputs(outputs: Mapping[str, Mapping[str, Output]]) -> Mapping[str, Mapping[str, Any]]:

@@ -137,9 +137,14 @@ def reset(folder: Path) -> None:
     running = status(folder)
     if running is None:
         raise UnavailableError("no emulator is kept", hint=_START_HINT)
-    code, _ = ask(running.url, RESET_PATH, method="POST", timeout=30.0)
+    empty(running.url)
+
+
+def empty(url: str) -> None:
+    """Empty the emulator at *url*. Raises UnavailableError where it cannot be."""
+    code, _ = ask(url, RESET_PATH, method="POST", timeout=30.0)
     if code != 200:
-        raise UnavailableError(f"the emulator at {running.url} was not emptied: status {code}", hint=_STOP_HINT)
+        raise UnavailableError(f"the emulator at {url} was not emptied: status {code}", hint=_STOP_HINT)
 
 
 class _Child:

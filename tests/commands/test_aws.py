@@ -197,6 +197,9 @@ def test_a_stack_is_rehearsed_whole_without_a_word_about_its_account(
     done = desk.run("sandbox", "rehearse", "small")
     assert done.code == 0, done.out + done.err
     assert "applied, planned again with no changes, destroyed, nothing is left" in done.err
+    runs = [json.loads(path.read_text()) for path in sorted(desk.root.glob(".infra-orch/runs/*/run.json"))]
+    started = {run["command"]: run["gateway"]["providers_started"] for run in runs}
+    assert started["destroy"] < started["apply"]  # it works with those that the plan before it had
     left = desk.git("status", "--porcelain", "--untracked-files=all").splitlines()
     assert {line.split("/rendered/")[0] for line in left} == {"?? stacks/small"}
     assert not [line for line in left if line.endswith(".terraform.lock.hcl")]

@@ -1,0 +1,167 @@
+"""A plan as a test sees it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from infra_orch.testing.resources import Resource, Resources, check
+from infra_orch.testing.values import MissingError
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedUnit:
+    """What became of a unit in a plan.
+
+    *status*: `planned` (it has changes), `unchanged`, `deferred` (it cannot be planned before what it *waits_for* is
+    known), or `refused` (policies deny it, as *denials* say). *outputs* are as they will be, UNKNOWN where
+    nobody knows.
+    """
+
+    name: str
+    status: str
+    resources: tuple[Resource, ...] = field(repr=False)
+    outputs: Mapping[str, Any]
+    waits_for: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    denials: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Planned:
+    """A plan of a stack: its *units* by name, and what *tasks* that run in a plan returned, by name."""
+
+    stack: str
+    units: Mapping[str, PlannedUnit]
+    tasks: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<the plan of {self.stack}: {self.summary}>"
+
+    def resources(
+        self,
+        *,
+        type: str | None = None,  # noqa: A002 - Terraform's word
+        unit: str | None = None,
+        action: str | None = None,
+        mode: str = "managed",
+    ) -> tuple[Resource, ...]:
+        """The resource instances of a type, a unit, an action (`create`, `update`, …): all of them where none is said.
+
+        *mode* `data` gives data sources that are read during the apply. Raises KeyError for a unit that is not there.
+        """
+        return self._all.chosen(type=type, unit=unit, action=action, mode=mode)
+
+    def resource(self, address: str, *, unit: str | None = None) -> Resource:
+        """The resource instance at an address, as Terraform writes it, in the unit's module or in its root module:
+        `aws_s3_bucket.this`, `aws_subnet.private["a"]`, `module.store.aws_s3_bucket.this`.
+
+        Raises AssertionError where there is none, with the nearest address.
+        """
+        __tracebackhide__ = True
+        return self._all.one(address, unit)
+
+    @property
+    def outputs(self) -> Mapping[str, Mapping[str, Any]]:
+        """The outputs as they will be, by unit and name."""
+        return _ByUnit({name: unit.outputs for name, unit in self.units.items()})
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many resources there are of each action: `planned.counts["create"]`."""
+        return Counter(one.action for one in self.resources())
+
+    @property
+    def summary(self) -> str:
+        """What Terraform would say of it in one line: `Plan: 3 to add, 0 to change, 0 to destroy.`"""
+        if not self.changed and not self.waiting:
+            return "No changes."
+        counts = self.counts
+        add, destroy = (counts[kind] + counts["replace"] for kind in ("create", "delete"))
+        return f"Plan: {add} to add, {counts['update']} to change, {destroy} to destroy."
+
+    @property
+    def changed(self) -> tuple[Resource, ...]:
+        """The resource instances that are not left as they are."""
+        return tuple(one for one in self._all.all if one.action not in ("no-op", "read"))
+
+    @property
+    def waiting(self) -> Mapping[str, tuple[str, ...]]:
+        """The units that cannot be planned yet, with what they wait for."""
+        return {name: unit.waits_for for name, unit in self.units.items() if unit.status == "deferred"}
+
+    def assert_resource(
+        self,
+        address: str,
+        /,
+        *,
+        unit: str | None = None,
+        action: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        **expected: Any,
+    ) -> Resource:
+        """Fail unless there is such a resource, with that action and these attributes, by keyword or in *attributes*.
+
+        Returns it.
+        """
+        __tracebackhide__ = True
+        return assert_resource(self._all, address, unit, action, {**(attributes or {}), **expected})
+
+    def assert_no_resource(self, address: str, /, *, unit: str | None = None) -> None:
+        """Fail where there is a resource at an address, or instances of one."""
+        __tracebackhide__ = True
+        there = [
+            one
+            for one in self.resources(unit=unit)
+            if address in (one.address, one.local_address) or f"{one.local_address}[".startswith(f"{address}[")
+        ]
+        if there:
+            raise AssertionError("\n".join(map(str, there[:_SHOWN])))
+
+    def assert_no_changes(self) -> None:
+        """Fail unless Terraform would say of every unit: no changes."""
+        __tracebackhide__ = True
+        if not self.changed and not self.waiting and all(one.status == "unchanged" for one in self.units.values()):
+            return
+        self._fail()
+
+    def _fail(self) -> NoReturn:
+        __tracebackhide__ = True
+        lines = [str(one) for one in self.changed]
+        lines += [f"{name} waits for {', '.join(what)}" for name, what in self.waiting.items()]
+        said = {one.unit for one in self.changed} | self.waiting.keys()
+        rest = [name for name, one in self.units.items() if one.status != "unchanged" and name not in said]
+        lines += [f"{name}: its outputs change" for name in rest]
+        more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        raise AssertionError("\n".join([f"expected no changes. {self.summary}", *lines[:_SHOWN], *more]))
+
+    @property
+    def _all(self) -> Resources:
+        hidden = {name: _why(unit) for name, unit in self.units.items() if unit.status == "deferred"}
+        return Resources([one for unit in self.units.values() for one in unit.resources], self.units, hidden)
+
+
+class _ByUnit(dict[str, Mapping[str, Any]]):
+    def __missing__(self, key: str) -> Mapping[str, Any]:
+        __tracebackhide__ = True
+        raise MissingError(f'unit "{key}"', key, self)
+
+
+def assert_resource(
+    resources: Resources, address: str, unit: str | None, action: str | None, expected: Mapping[str, Any]
+) -> Resource:
+    """Fail unless there is such a resource as *expected*; return it."""
+    __tracebackhide__ = True
+    found = resources.one(address, unit)
+    if wrong := check(found, action, expected):
+        raise AssertionError("\n".join([f"{found}, and not as expected:", *wrong]))
+    return found
+
+
+def _why(unit: PlannedUnit) -> str:
+    waits = ", ".join(unit.waits_for)
+    return f"it cannot be planned before {waits} is known; the fixture `applied` has what becomes of it"
