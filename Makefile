@@ -39,9 +39,10 @@ lint: setup ## Check style, the layers' imports, the format of the Terraform fil
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 
-types: setup ## Check the types of the package, and of a stack file as a user would
+# Each stack by itself, because all of them are called stack.
+types: setup ## Check the types of the package, and of the stacks as a user would
 	$(RUN) -m mypy
-	$(RUN) -m mypy --strict --config-file= stacks/prod/stack.py
+	@set -e; for stack in stacks/*/stack.py; do echo "$$stack"; $(RUN) -m mypy --strict --config-file= "$$stack"; done
 	$(RUN) -m mypy --strict --config-file= .ci/demo/demo.py .ci/check_links.py .ci/terraform_fmt.py
 
 bench: setup ## Measure a stack of 100 units against bare Terraform

@@ -48,9 +48,12 @@ os.environ.setdefault("GOGC", "400")
 LONGEST = (
     "commands/test_review_story.py",
     "gateway/test_differential.py",
+    "shipped/test_shipped_analytics.py",
+    "shipped/test_shipped_delivery.py",
     "commands/test_aws.py",
     "gateway/test_differential_aws.py",
     "shipped/test_shipped_modules.py",
+    "shipped/test_shipped_fleet.py",
     "commands/test_kept_stacks.py",
     "commands/test_across_stacks.py",
     "faults/test_faults_machine.py",

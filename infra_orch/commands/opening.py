@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from infra_orch.commands.rendered import committed_render, committed_renders
+from infra_orch.commands.sandboxing import records_in_sandbox
 from infra_orch.commands.specs import specs_of
 from infra_orch.console import Console
-from infra_orch.errors import Problem, SpecError, UserError
+from infra_orch.errors import Problem, SpecError, UnavailableError, UserError
 from infra_orch.git.repository import find_repository
 from infra_orch.guard.check import check_rendered, guarded
 from infra_orch.project import Project, StackFolder, stack_and_unit
 from infra_orch.record.leftover import units_to_keep
-from infra_orch.record.store import records_of
-from infra_orch.render.index import RenderedStack, read_index
+from infra_orch.record.store import Records, records_of
+from infra_orch.render.index import KeptUnit, RenderedStack, read_index
 from infra_orch.render.write import INDEX, Rendering, Written, with_kept, write
 from infra_orch.run.prepare import UnitWork, read_files
 from infra_orch.spec.sound import holds_opaque
@@ -149,9 +150,18 @@ def keeping(rendering: Rendering) -> Rendering:
         return rendering
     if not (before.units.keys() | before.left_over.keys()) - rendering.stack.units.keys():
         return rendering
-    records = records_of(folder, sandbox=False, committed=True)
-    kept = units_to_keep(records, before, rendering.stack, find_repository(folder.project.root))
+    repository = find_repository(folder.project.root)
+    kept: dict[str, KeptUnit] = {}
+    for records in _where_it_exists(folder):
+        kept |= units_to_keep(records, before, rendering.stack, repository)
     return with_kept(rendering, kept) if kept else rendering
+
+
+def _where_it_exists(folder: StackFolder) -> Iterator[Records]:
+    """The records of what there is of a stack: for real, and in the sandbox where one is kept."""
+    yield records_of(folder, sandbox=False, committed=True)
+    with contextlib.suppress(UnavailableError):
+        yield records_in_sandbox(folder.project)(folder)
 
 
 def _regions(stack: Stack) -> dict[str, str]:

@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from infra_orch.sandbox.additions import add_to
 from infra_orch.sandbox.census import census
 from infra_orch.sandbox.limits import FAILURE_CODE, LIMIT_CODE
 from infra_orch.sandbox.paths import ABOUT_PATH, CENSUS_PATH
@@ -94,6 +95,7 @@ def _in_turn(turn: threading.Lock) -> Iterator[None]:
 def _backend_app(service: Any) -> Any:
     if service is None:
         raise UnknownServiceError
+    add_to(service)
     return create_backend_app(service)
 
 

@@ -23,11 +23,13 @@ class TaskContext(Protocol):
     """What a task is given.
 
     `outputs` holds, by unit and output name, the values of the units upstream of the task. `deadline` is the time (as
-    of `time.monotonic()`) at which the task's time is up, or None.
+    of `time.monotonic()`) at which the task's time is up, or None. `sandbox` is whether the run works on the emulated
+    AWS, for what would be wrong in a real account, such as made-up data.
     """
 
     stack: str
     run_id: str
+    sandbox: bool
     log: logging.Logger
     outputs: Mapping[str, Mapping[str, Any]]
     deadline: float | None

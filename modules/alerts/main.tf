@@ -6,7 +6,8 @@ data "aws_region" "this" {}
 
 locals {
   account = data.aws_caller_identity.this.account_id
-  alarms  = "arn:${data.aws_partition.this.partition}:cloudwatch:${data.aws_region.this.id}:${local.account}:alarm:${var.name}-*"
+  alarm   = "arn:${data.aws_partition.this.partition}:cloudwatch:${data.aws_region.this.id}:${local.account}:alarm"
+  alarms  = [for prefix in concat(["${var.name}-"], var.alarm_prefixes) : "${local.alarm}:${prefix}*"]
 }
 
 # A key of our own, because CloudWatch cannot use the one that AWS manages for SNS (alias/aws/sns): a topic that is
@@ -54,7 +55,7 @@ resource "aws_sns_topic_policy" "this" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid       = "AlarmsOfThisModulePublish"
+        Sid       = "AlarmsOfTheseNamesPublish"
         Effect    = "Allow"
         Principal = { Service = "cloudwatch.amazonaws.com" }
         Action    = "sns:Publish"
@@ -81,6 +82,24 @@ resource "aws_sns_topic_subscription" "email" {
 
   topic_arn = aws_sns_topic.this.arn
   protocol  = "email"
+  endpoint  = each.value
+}
+
+# A program that calls people, such as an incident service. SNS asks it for a confirmation, too, which most give at once.
+resource "aws_sns_topic_subscription" "https" {
+  for_each = nonsensitive(toset(keys(var.https_endpoints)))
+
+  topic_arn              = aws_sns_topic.this.arn
+  protocol               = "https"
+  endpoint               = var.https_endpoints[each.key]
+  endpoint_auto_confirms = true
+}
+
+resource "aws_sns_topic_subscription" "queue" {
+  for_each = var.queue_arns
+
+  topic_arn = aws_sns_topic.this.arn
+  protocol  = "sqs"
   endpoint  = each.value
 }
 

@@ -22,6 +22,43 @@ variable "email_addresses" {
   }
 }
 
+variable "https_endpoints" {
+  description = "Programs that are told, such as an incident service: a label of your choice => its address, which is often a secret. Each must confirm by itself that it wants to be told."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+  sensitive   = true
+
+  validation {
+    condition     = alltrue([for address in values(var.https_endpoints) : can(regex("^https://[^\\s/]+", address))])
+    error_message = "Every address must begin with https://."
+  }
+}
+
+variable "queue_arns" {
+  description = "SQS queues that are told: a label of your choice => the queue's ARN. Its policy must let the topic send; the module `queue` does so by `senders`."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in values(var.queue_arns) : can(regex("^arn:[a-z0-9-]+:sqs:", arn))])
+    error_message = "Every queue must be given by its ARN, such as arn:aws:sqs:eu-west-1:123456789012:alerts."
+  }
+}
+
+variable "alarm_prefixes" {
+  description = "The beginnings of the names of other alarms that may publish to the topic, besides this module's own; in the same account and region."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for prefix in var.alarm_prefixes : can(regex("^[A-Za-z0-9_.-]+$", prefix))])
+    error_message = "Every prefix must hold letters, digits, dots, hyphens and underscores, one at least: an empty one, or a star, would let every alarm in."
+  }
+}
+
 variable "server_groups" {
   description = "The Auto Scaling groups that are watched: a label of your choice for the alarms' names => the group's name."
   type        = map(string)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from infra_orch import Provider, Stack, TaskContext
@@ -59,8 +60,10 @@ def smoke_test(context: TaskContext) -> dict[str, Any]:
     servers = _check_servers(context)
     template = _check_template(context)
     alarms = _check_alarms(context)
+    # In a real account this would wake people.
+    heard = _hear(context, alarms[0]) if context.sandbox else None
     context.log.info("%d servers are in service, %d alarms watch them", len(servers), len(alarms))
-    return {"servers": servers, "image": template["ImageId"], "alarms": alarms}
+    return {"servers": servers, "image": template["ImageId"], "alarms": alarms, "heard": heard}
 
 
 class SmokeTestError(AssertionError):
@@ -129,3 +132,25 @@ def _check_alarms(context: TaskContext) -> list[str]:
     topic = context.client("sns").get_topic_attributes(TopicArn=alerts["topic_arn"])["Attributes"]
     _check(bool(topic.get("KmsMasterKeyId")), f"{alerts['topic_arn']} is not encrypted")
     return sorted(names)
+
+
+def _hear(context: TaskContext, alarm: str) -> str:
+    """Raise an alarm, and receive what it says from a queue that subscribes to the topic meanwhile."""
+    sqs, sns, cloudwatch = (context.client(service) for service in ("sqs", "sns", "cloudwatch"))
+    queue = sqs.create_queue(QueueName=f"smoke-test-{context.run_id}")["QueueUrl"]
+    try:
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        topic = context.outputs["alerts"]["topic_arn"]
+        subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+        try:
+            for state in ("OK", "ALARM", "OK"):
+                cloudwatch.set_alarm_state(AlarmName=alarm, StateValue=state, StateReason="a smoke test")
+            messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        finally:
+            sns.unsubscribe(SubscriptionArn=subscription)
+    finally:
+        sqs.delete_queue(QueueUrl=queue)
+    told = [json.loads(json.loads(message["Body"])["Message"]) for message in messages]
+    states = [one["NewStateValue"] for one in told if one["AlarmName"] == alarm]
+    _check({"ALARM", "OK"} <= set(states), f"{alarm} was raised and taken back, and the topic told of {states}")
+    return alarm

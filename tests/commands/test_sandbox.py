@@ -168,6 +168,22 @@ def test_a_unit_that_left_the_spec_is_left_over_in_the_sandbox_that_it_is_in(two
     assert "left over" not in desk.run("plan", "dev", "--sandbox").err
 
 
+def test_what_left_the_spec_is_pruned_from_the_sandbox_though_git_never_had_its_render(
+    two_units: Desk, emulator: str
+) -> None:
+    desk = two_units
+    desk.write({".gitignore": "rendered/\n"})
+    desk.git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "stacks/dev/rendered")
+    assert desk.run("apply", "dev", "--sandbox", "--auto-approve").code == 0
+    spec = desk.root / "stacks/dev/stack.py"
+    spec.write_text(spec.read_text().split("web =")[0])
+    pruned = desk.run("apply", "dev", "--sandbox", "--auto-approve", "--prune", "--json")
+    assert pruned.code == 0, pruned.err
+    assert json.loads(pruned.out)["units"]["web"]["changes"]["delete"] == 2
+    assert desk.run("render", "dev").code == 0
+    assert not (desk.root / "stacks/dev/rendered/web").exists()
+
+
 def test_two_stacks_are_rehearsed_at_once_each_in_an_emulator_of_its_own(two_units: Desk) -> None:
     desk = two_units
     other = (desk.root / "stacks/dev/stack.py").read_text().replace('Stack("dev")', 'Stack("test")')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,37 @@ def test_an_error_that_aws_would_give_stays_as_it_is(clients):
     with pytest.raises(ClientError) as caught:
         clients("s3").list_objects_v2(Bucket="no-such-bucket")
     assert caught.value.response["Error"]["Code"] == "NoSuchBucket"
+
+
+@pytest.fixture
+def bucket(clients) -> Iterator[str]:
+    s3 = clients("s3")
+    s3.create_bucket(Bucket="store", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    yield "store"
+    s3.delete_bucket_policy(Bucket="store")
+    s3.delete_object(Bucket="store", Key="key")
+    s3.delete_bucket(Bucket="store")
+
+
+def refusal(**more: Any) -> dict[str, Any]:
+    return {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::store/*", **more}
+
+
+def test_a_bucket_that_refuses_what_comes_in_the_clear_can_be_used(clients, bucket):
+    s3 = clients("s3")
+    policy = json.dumps({"Statement": [refusal(Condition={"Bool": {"aws:SecureTransport": "false"}})]})
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+    s3.put_object(Bucket=bucket, Key="key", Body=b"kept")
+    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"kept"
+    assert s3.get_bucket_policy(Bucket=bucket)["Policy"] == policy
+
+
+def test_a_bucket_that_refuses_everything_refuses_it(clients, bucket):
+    s3 = clients("s3")
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Statement": refusal()}))
+    with pytest.raises(ClientError) as caught:
+        s3.put_object(Bucket=bucket, Key="key", Body=b"lost")
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
 def network(clients: Clients) -> Iterator[set[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,14 @@ def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
         "AWS_REGION": "eu-west-1",
         "NO_PROXY": "127.0.0.1",
     }
+
+
+@pytest.fixture(scope="session")
+def aws(bare_environment: dict[str, str]) -> Iterator[None]:
+    """An AWS provider is there, and more units are at work than there are cores.
+
+    For nearly a minute the provider waits whether the lifecycle of a bucket that it made stays as it is, and uses no core.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INFRA_ORCH_PARALLELISM", "4")
+        yield

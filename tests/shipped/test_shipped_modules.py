@@ -30,6 +30,12 @@ PAGE = 'It\'s <b>"quoted"</b>: ${x} %{y}\n  - ü: [\\]'
 """A page that would break out of any careless quoting."""
 
 
+ALARM = {"AlarmName", "AlarmDescription", "ActionsEnabled", "OKActions", "AlarmActions", "MetricName", "Namespace"}
+ALARM |= {"Statistic", "Dimensions", "Period", "EvaluationPeriods", "Threshold", "ComparisonOperator"}
+ALARM |= {"TreatMissingData"}
+"""What an alarm is made of."""
+
+
 @pytest.fixture(scope="module")
 def stack(bare_environment: dict[str, str]) -> Iterator[Stack]:
     """Like stacks/prod, with its smoke test, and with what the tests vary."""
@@ -326,14 +332,14 @@ def test_every_alarm_watches_the_group_and_tells_the_topic_of_trouble_and_of_its
 
 def test_alarms_may_publish_to_the_topic(applied: Applied) -> None:
     (allowed,) = [one for one in json.loads(topic(applied)["Policy"])["Statement"] if one["Effect"] == "Allow"]
-    pattern = allowed["Condition"]["ArnLike"]["aws:SourceArn"]
+    (pattern,) = allowed["Condition"]["ArnLike"]["aws:SourceArn"]
     assert (allowed["Principal"], allowed["Action"]) == ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
     assert all(fnmatch.fnmatchcase(one["AlarmArn"], pattern) for one in alarms(applied))
 
 
 def test_an_alarm_of_another_name_may_not_publish(applied: Applied) -> None:
     policy = json.loads(topic(applied)["Policy"])["Statement"]
-    patterns = [one["Condition"]["ArnLike"]["aws:SourceArn"] for one in policy if one["Effect"] == "Allow"]
+    (patterns,) = [one["Condition"]["ArnLike"]["aws:SourceArn"] for one in policy if one["Effect"] == "Allow"]
     stranger = alarms(applied)[0]["AlarmArn"].rsplit(":", 1)[0] + ":stranger"
     assert not any(fnmatch.fnmatchcase(stranger, pattern) for pattern in patterns)
 
@@ -371,7 +377,21 @@ def test_the_smoke_test_finds_what_is_there(applied: Applied) -> None:
         "servers": sorted(one["InstanceId"] for one in servers(applied)),
         "image": applied.outputs["web"]["ami_id"],
         "alarms": applied.outputs["alerts"]["alarm_names"],
+        "heard": applied.outputs["alerts"]["alarm_names"][0],
     }
+
+
+def test_the_smoke_test_fails_where_an_alarm_is_not_heard(applied: Applied) -> None:
+    """As where the topic was made anew by hand, or somebody took the alarm off it: here nobody is told of its end."""
+    cloudwatch, name = applied.client("cloudwatch"), applied.outputs["alerts"]["alarm_names"][0]
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    kept = {key: value for key, value in alarm.items() if key in ALARM}
+    cloudwatch.put_metric_alarm(**{**kept, "OKActions": []})
+    try:
+        with pytest.raises(RunFailedError, match=f"{name} was raised and taken back, and the topic told of"):
+            applied.run_task("smoke_test")
+    finally:
+        cloudwatch.put_metric_alarm(**kept)
 
 
 def test_the_smoke_test_fails_where_a_port_was_opened_by_hand(applied: Applied, opened_port: int) -> None:
