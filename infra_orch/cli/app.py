@@ -165,6 +165,7 @@ for command, example in (
     (reading.show, "infra-orch show last network"),
     (reading.timings, "infra-orch timings last --trace trace.json"),
     (reading.doctor, "infra-orch doctor --online"),
+    (reading.completion_, "infra-orch completion bash"),
     (reading.tf, "infra-orch tf prod network -- state list"),
 ):
     app.command(command.__name__.rstrip("_"), epilog=f"Example: {example}")(command)
