@@ -27,7 +27,7 @@ def units(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def tags(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the tags, begun with *incomplete*, of the units of the stack on the command line, or of all as rendered."""
+    """Return the tags, begun with *incomplete*, of the units of the stack on the line, or of all, as rendered."""
     stacks = [stack] if (stack := _typed_stack(ctx)) else _stacks(ctx)
     found = {tag for name in stacks for unit in _index(ctx, name).values() for tag in unit.get("tags", ())}
     return sorted(tag for tag in found if tag.startswith(incomplete))
@@ -47,7 +47,7 @@ def runs(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def logged(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the names, begun with *incomplete*, of the units and tasks that the run on the command line has logs of."""
+    """Return the names, begun with *incomplete*, of the units and tasks that the run on the line has logs of."""
     from infra_orch.project import find_project
 
     with contextlib.suppress(UserError, OSError):
@@ -58,6 +58,21 @@ def logged(ctx: typer.Context, incomplete: str) -> list[str]:
         document = json.loads((folders / chosen[-1] / "run.json").read_text("utf-8")) if chosen else {}
         return sorted(n for kind in ("units", "tasks") for n in document.get(kind, ()) if n.startswith(incomplete))
     return []
+
+
+def templates(kind: str) -> Callable[[typer.Context, str], list[str]]:
+    """Return what completes the name of a further template of a *kind*: `web` of the folder `templates/module-web`."""
+
+    def offered(ctx: typer.Context, incomplete: str) -> list[str]:
+        from infra_orch.project import find_project
+
+        with contextlib.suppress(UserError, OSError):
+            project = find_project(_directory(ctx))
+            found = (project.root / project.settings.templates).glob(f"{kind}-*/")
+            return sorted(n for p in found if (n := p.name.removeprefix(f"{kind}-")).startswith(incomplete))
+        return []
+
+    return offered
 
 
 def one_of(*words: str) -> Callable[[str], list[str]]:

@@ -34,7 +34,7 @@ complete -o default -F _infra_orch_completion infra-orch
 """
 _ZSH = """\
 #compdef infra-orch
-# Completion of infra-orch. For good: this file as _infra-orch in a folder of $fpath, or a line in ~/.zshrc, after compinit:
+# Completion of infra-orch. For good: this file as _infra-orch in a folder of $fpath, or after compinit in ~/.zshrc
 #   eval "$(infra-orch completion zsh)"
 _infra_orch_completion() {
     eval "$(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" _INFRA_ORCH_COMPLETE=complete_zsh infra-orch 2>/dev/null)"
