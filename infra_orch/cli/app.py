@@ -152,6 +152,7 @@ for command, example in (
     (following.reconcile, "infra-orch reconcile --branch main --watch 60"),
     (following.rollback, "infra-orch rollback prod --to 20261124T225621418Z-9a8fce"),
     (running.destroy, "infra-orch destroy prod --unit web --with-downstream"),
+    (new.init, "infra-orch init --from live/network"),
     (mending.bootstrap, "infra-orch bootstrap prod"),
     (mending.recover, "infra-orch recover prod"),
     (mending.unlock, "infra-orch unlock prod network"),

@@ -1,4 +1,4 @@
-"""`infra-orch new project|stack|module`."""
+"""`infra-orch init`, and `infra-orch new project|stack|module`."""
 
 from __future__ import annotations
 
@@ -66,3 +66,24 @@ def new_module(name: _NewName, template: Annotated[str | None, _template("module
     from infra_orch.commands import new
 
     return new.module(project_here(), name, Console(), template=template)
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder in a git repository (default: this one).")
+    ] = Path(),
+    from_: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            help="A root module there that becomes a unit of a new stack (repeatable).",
+            envvar="INFRA_ORCH_FROM",
+            show_default=False,
+        ),
+    ] = None,
+) -> int:
+    """Make a project of a repository that is there; write over nothing."""
+    from infra_orch.commands.init import init as command
+
+    return command(folder, from_ or (), Console())
