@@ -144,7 +144,7 @@ def _without_command(ctx: typer.Context) -> int:
 
 for command, example in (
     (running.plan, "infra-orch plan prod --unit 'web*' --with-upstream"),
-    (reviewing.preview, "infra-orch preview --base origin/main > comment.md"),
+    (reviewing.preview, "infra-orch preview --base origin/main --out comment.md"),
     (reviewing.outdated, "infra-orch outdated --base main"),
     (running.drift, "infra-orch drift prod --json"),
     (running.apply, "infra-orch apply prod"),

@@ -31,7 +31,7 @@ def _template(kind: str) -> typer.models.OptionInfo:
 _NewName = Annotated[str, typer.Argument(metavar="NAME", help="Its name, which is that of its folder.")]
 
 
-@new_app.command("project", epilog="Example: infra-orch new project infrastructure")
+@new_app.command("project", epilog="Example: infra-orch new project infra")
 def new_project(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The folder to make, or an empty one (`.` is this one).")],
     templates: Annotated[
@@ -52,7 +52,7 @@ def new_project(
     return new.project(name, Console(), templates=templates, template=template)
 
 
-@new_app.command("stack", epilog="Example: infra-orch new stack prod")
+@new_app.command("stack", epilog="Example: infra-orch new stack staging")
 def new_stack(name: _NewName, template: Annotated[str | None, _template("stack")] = None) -> int:
     """Make a stack in this project: stacks/NAME/stack.py."""
     from infra_orch.commands import new
@@ -60,7 +60,7 @@ def new_stack(name: _NewName, template: Annotated[str | None, _template("stack")
     return new.stack(project_here(), name, Console(), template=template)
 
 
-@new_app.command("module", epilog="Example: infra-orch new module network")
+@new_app.command("module", epilog="Example: infra-orch new module queue")
 def new_module(name: _NewName, template: Annotated[str | None, _template("module")] = None) -> int:
     """Make a Terraform module in this project: modules/NAME/."""
     from infra_orch.commands import new
