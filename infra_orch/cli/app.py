@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
             return ExitCode.USAGE
         usage = _usage_error(error)
         if usage:
-            console.error(UsageError(usage, hint="infra-orch --help lists the commands; each has a --help"))
+            console.error(UsageError(usage, hint=_help_of(error)))
             return ExitCode.USAGE
         return _defect(error, console)
 
@@ -63,6 +63,14 @@ def _usage_error(error: Exception) -> str:
         formatted = getattr(error, "format_message", None)
         return formatted() if formatted else str(error)
     return ""
+
+
+def _help_of(error: Exception) -> str:
+    """What says more of a command line that is wrong: the help of the command that it is of."""
+    command = str(getattr(getattr(error, "ctx", None), "command_path", ""))
+    if " " in command:
+        return f"{command} --help lists its options"
+    return "infra-orch --help lists the commands; each has a --help"
 
 
 def _machine(error: OSError, console: Console) -> int:
