@@ -97,6 +97,7 @@ class Settings:
     require_approvals: so many people have to approve what an apply is to do, besides those who changed it.
     signed_approvals: only approvals in commits whose signatures git verifies count.
     host_approvals: reviews at GitHub or GitLab count, too, for what a preview showed.
+    templates: folder of templates that `new` makes stacks and modules of, in the place of the shipped ones.
     allow: see Allow; a table in the file, and one `INFRA_ORCH_ALLOW_<KEY>` variable for each key.
     notify: who is told of what; tables in the file, and no variable.
     """
@@ -119,6 +120,7 @@ class Settings:
     require_approvals: int = 0
     signed_approvals: bool = False
     host_approvals: bool = False
+    templates: str = "templates"
     allow: Allow = Allow()
     notify: tuple[Rule, ...] = ()
 

@@ -68,6 +68,6 @@ def test_jinja_runs_what_others_wrote_in_the_sandbox_only() -> None:
     # engine/environment.py has a class of its own that is called so.
     plain = {file for file, name, _ in calls() if name == "Environment"} - {"engine/environment.py"}
     loaded_from_folders = {file for file, name, _ in calls() if name.endswith("FileSystemLoader")}
-    shipped = {"commands/new.py", "render/unit.py", "report/html/page.py"}
+    shipped = {"commands/scaffolds.py", "render/unit.py", "report/html/page.py"}
     assert plain <= shipped, "these run what is shipped with the package"
     assert loaded_from_folders == set(), "render/own_templates.py has a loader that stays in the project"

@@ -29,6 +29,7 @@ NAMES = (
     "reconcile",
     "list",
     "doctor",
+    "bootstrap",
 )
 
 

@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
             return ExitCode.USAGE
         usage = _usage_error(error)
         if usage:
-            console.error(UsageError(usage, hint="infra-orch --help lists the commands; each has a --help"))
+            console.error(UsageError(usage, hint=_help_of(error)))
             return ExitCode.USAGE
         return _defect(error, console)
 
@@ -63,6 +63,14 @@ def _usage_error(error: Exception) -> str:
         formatted = getattr(error, "format_message", None)
         return formatted() if formatted else str(error)
     return ""
+
+
+def _help_of(error: Exception) -> str:
+    """What says more of a command line that is wrong: the help of the command that it is of."""
+    command = str(getattr(getattr(error, "ctx", None), "command_path", ""))
+    if " " in command:
+        return f"{command} --help lists its options"
+    return "infra-orch --help lists the commands; each has a --help"
 
 
 def _machine(error: OSError, console: Console) -> int:
@@ -144,7 +152,7 @@ def _without_command(ctx: typer.Context) -> int:
 
 for command, example in (
     (running.plan, "infra-orch plan prod --unit 'web*' --with-upstream"),
-    (reviewing.preview, "infra-orch preview --base origin/main > comment.md"),
+    (reviewing.preview, "infra-orch preview --base origin/main --out comment.md"),
     (reviewing.outdated, "infra-orch outdated --base main"),
     (running.drift, "infra-orch drift prod --json"),
     (running.apply, "infra-orch apply prod"),
@@ -152,6 +160,8 @@ for command, example in (
     (following.reconcile, "infra-orch reconcile --branch main --watch 60"),
     (following.rollback, "infra-orch rollback prod --to 20261124T225621418Z-9a8fce"),
     (running.destroy, "infra-orch destroy prod --unit web --with-downstream"),
+    (new.init, "infra-orch init --from live/network"),
+    (mending.bootstrap, "infra-orch bootstrap prod"),
     (mending.recover, "infra-orch recover prod"),
     (mending.unlock, "infra-orch unlock prod network"),
     (reading.list_, "infra-orch list 'team/*' --tag base"),
@@ -164,6 +174,7 @@ for command, example in (
     (reading.show, "infra-orch show last network"),
     (reading.timings, "infra-orch timings last --trace trace.json"),
     (reading.doctor, "infra-orch doctor --online"),
+    (reading.completion_, "infra-orch completion bash"),
     (reading.tf, "infra-orch tf prod network -- state list"),
 ):
     app.command(command.__name__.rstrip("_"), epilog=f"Example: {example}")(command)

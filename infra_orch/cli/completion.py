@@ -1,16 +1,19 @@
-"""What the shell is told of the names of stacks and units. Names are read, nothing is evaluated, nothing fails."""
+"""What the shell is told of the names of stacks, units, tags and runs. They are read, nothing is evaluated or fails."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from infra_orch.errors import UserError
+
+_MOST_RUNS = 100
 
 
 def stacks(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -23,6 +26,64 @@ def units(ctx: typer.Context, incomplete: str) -> list[str]:
     return [name for name in _units(ctx) if name.startswith(incomplete)]
 
 
+def tags(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the tags, begun with *incomplete*, of the units of the stack on the line, or of all, as rendered."""
+    stacks = [stack] if (stack := _typed_stack(ctx)) else _stacks(ctx)
+    found = {tag for name in stacks for unit in _index(ctx, name).values() for tag in unit.get("tags", ())}
+    return sorted(tag for tag in found if tag.startswith(incomplete))
+
+
+def runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return `last` and the ids of runs, begun with *incomplete*, the newest first."""
+    from infra_orch.project import find_project
+
+    with contextlib.suppress(UserError, OSError):
+        project = find_project(_directory(ctx))
+        here = (path.parent.name for path in (project.root / ".infra-orch/runs").glob("*/run.json"))
+        recorded = (path.stem for folder in project.stack_folders() for path in folder.record.glob("**/runs/*.json"))
+        found = sorted({*here, *recorded}, reverse=True)
+        return [run for run in (*(["last"] if found else []), *found) if run.startswith(incomplete)][:_MOST_RUNS]
+    return []
+
+
+def logged(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names, begun with *incomplete*, of the units and tasks that the run on the line has logs of."""
+    from infra_orch.project import find_project
+
+    with contextlib.suppress(UserError, OSError):
+        folders = find_project(_directory(ctx)).root / ".infra-orch/runs"
+        run = str(ctx.params.get("run") or "")
+        names = sorted(path.parent.name for path in folders.glob("*/run.json"))
+        chosen = names[-1:] if run == "last" else [name for name in names if run and name.startswith(run)]
+        document = json.loads((folders / chosen[-1] / "run.json").read_text("utf-8")) if chosen else {}
+        return sorted(n for kind in ("units", "tasks") for n in document.get(kind, ()) if n.startswith(incomplete))
+    return []
+
+
+def templates(kind: str) -> Callable[[typer.Context, str], list[str]]:
+    """Return what completes the name of a further template of a *kind*: `web` of the folder `templates/module-web`."""
+
+    def offered(ctx: typer.Context, incomplete: str) -> list[str]:
+        from infra_orch.project import find_project
+
+        with contextlib.suppress(UserError, OSError):
+            project = find_project(_directory(ctx))
+            found = (project.root / project.settings.templates).glob(f"{kind}-*/")
+            return sorted(n for p in found if (n := p.name.removeprefix(f"{kind}-")).startswith(incomplete))
+        return []
+
+    return offered
+
+
+def one_of(*words: str) -> Callable[[str], list[str]]:
+    """Return what completes one of *words*."""
+
+    def offered(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return offered
+
+
 def _stacks(ctx: typer.Context) -> Iterator[str]:
     # An import that is slow at every start is only made where it is needed.
     from infra_orch.project import find_project
@@ -33,13 +94,20 @@ def _stacks(ctx: typer.Context) -> Iterator[str]:
 
 
 def _units(ctx: typer.Context) -> list[str]:
+    given = ctx.params.get("stack")
+    return sorted(_index(ctx, given if isinstance(given, str) else _typed_stack(ctx)))
+
+
+def _index(ctx: typer.Context, stack: str) -> Mapping[str, Mapping[str, Any]]:
+    """The units of a stack as they lie rendered; none where that cannot be read."""
     from infra_orch.project import find_project
 
     try:
-        index = find_project(_directory(ctx)).stack(str(ctx.params.get("stack") or _typed_stack(ctx))).index
-        return sorted(map(str, json.loads(index.read_text(encoding="utf-8"))["units"]))
-    except (UserError, OSError, ValueError, KeyError, TypeError):
-        return []
+        index = find_project(_directory(ctx)).stack(stack).index
+        units = json.loads(index.read_text(encoding="utf-8"))["units"]
+        return {str(name): unit for name, unit in units.items() if isinstance(unit, dict)}
+    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _typed_stack(ctx: typer.Context) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from infra_orch.cli import completion
 from infra_orch.cli import options as o
 from infra_orch.cli.here import project_here
 from infra_orch.console import Console
@@ -96,7 +97,11 @@ def rollback(
     to: Annotated[
         str,
         typer.Option(
-            "--to", metavar="RUN", help="The run: its id from history, or the beginning of it.", envvar="INFRA_ORCH_TO"
+            "--to",
+            metavar="RUN",
+            help="The run: its id from history, or the beginning of it.",
+            envvar="INFRA_ORCH_TO",
+            autocompletion=completion.runs,
         ),
     ],
     branch: Annotated[

@@ -1,4 +1,4 @@
-"""The commands that mend what a run that died left behind: recover and unlock."""
+"""The commands that see to states: where they are to lie, and what a run that died left behind."""
 
 from __future__ import annotations
 
@@ -10,6 +10,31 @@ from infra_orch.cli import completion
 from infra_orch.cli import options as o
 from infra_orch.cli.here import project_here
 from infra_orch.console import Console
+
+
+def bootstrap(
+    stack: o.Stacks = None,
+    all: o.All = False,  # noqa: A002  the option's name
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Make nothing; exit with 1 where something is missing.",
+            envvar="INFRA_ORCH_CHECK",
+        ),
+    ] = False,
+    auto_approve: o.AutoApprove = False,
+    json: o.Json = False,
+    sandbox: o.Sandbox = False,
+) -> int:
+    """Make the S3 buckets that stacks keep their states in, or what is missing of them."""
+    from infra_orch.commands.bootstrap import bootstrap as command
+    from infra_orch.commands.stacks import chosen_stacks
+
+    project, console = project_here(), Console(json=json)
+    stacks = chosen_stacks(project, stack or (), console, everything=all)
+    words = ["--all"] if all else list(stack or ())
+    return command(project, stacks, console, words=words, check=check, auto_approve=auto_approve, sandbox=sandbox)
 
 
 def recover(

@@ -22,6 +22,10 @@ Stacks = Annotated[
         show_default=False,
     ),
 ]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="The run's id, the beginning of it, or `last`.", autocompletion=completion.runs),
+]
 All = Annotated[bool, typer.Option("--all", help="Every stack of the project.", envvar="INFRA_ORCH_ALL")]
 Affected = Annotated[
     bool,
@@ -78,7 +82,13 @@ Unit = Annotated[
 ]
 Tag = Annotated[
     list[str] | None,
-    typer.Option("--tag", metavar="TAG", help="Only units with this tag (repeatable).", envvar="INFRA_ORCH_TAG"),
+    typer.Option(
+        "--tag",
+        metavar="TAG",
+        help="Only units with this tag (repeatable).",
+        envvar="INFRA_ORCH_TAG",
+        autocompletion=completion.tags,
+    ),
 ]
 WithUpstream = Annotated[
     bool, typer.Option("--with-upstream", help="Also what they depend on.", envvar="INFRA_ORCH_WITH_UPSTREAM")
@@ -145,6 +155,7 @@ Engine = Annotated[
         metavar="NAME",
         help="terraform, tofu, embedded, or the path of a binary.",
         envvar="INFRA_ORCH_ENGINE",
+        autocompletion=completion.one_of("terraform", "tofu", "embedded"),
         show_default=False,
     ),
 ]
@@ -206,6 +217,7 @@ Host = Annotated[
         metavar="HOST",
         help="github or gitlab (default: the one whose CI this is).",
         envvar="INFRA_ORCH_HOST",
+        autocompletion=completion.one_of("github", "gitlab"),
         show_default=False,
     ),
 ]

@@ -75,7 +75,14 @@ def graph(
     stack: o.Stacks = None,
     all: o.All = False,  # noqa: A002  the option's name
     format: Annotated[  # noqa: A002  the option's name
-        str, typer.Option("--format", metavar="FORMAT", help="tree, mermaid, dot or json.", envvar="INFRA_ORCH_FORMAT")
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="tree, mermaid, dot or json.",
+            envvar="INFRA_ORCH_FORMAT",
+            autocompletion=completion.one_of("tree", "mermaid", "dot", "json"),
+        ),
     ] = "tree",
     affected: o.Affected = False,
     base: o.Base = None,
@@ -154,8 +161,11 @@ def history(
 
 
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, the beginning of it, or `last`.")],
-    unit: Annotated[str | None, typer.Argument(metavar="UNIT", help="The full output of this unit.")] = None,
+    run: o.Run,
+    unit: Annotated[
+        str | None,
+        typer.Argument(metavar="UNIT", help="The full output of this unit.", autocompletion=completion.logged),
+    ] = None,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -175,7 +185,7 @@ def show(
 
 
 def timings(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, the beginning of it, or `last`.")],
+    run: o.Run,
     trace: Annotated[
         Path | None,
         typer.Option(
@@ -224,3 +234,19 @@ def doctor(
     from infra_orch.commands.doctor import doctor as command
 
     return command(Console(json=json), engine=engine, online=online)
+
+
+def completion_(
+    shell: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SHELL",
+            help="bash, zsh or fish (default: the one in SHELL).",
+            autocompletion=completion.one_of("bash", "zsh", "fish"),
+        ),
+    ] = None,
+) -> int:
+    """Print the script by which a shell completes commands, options and names."""
+    from infra_orch.commands.completion import completion as command
+
+    return command(shell, Console())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra_orch.cli import completion
 from infra_orch.cli import options as o
 from infra_orch.cli.here import project_here
 from infra_orch.cli.running import run_options
@@ -27,7 +28,11 @@ def preview(
     format: Annotated[  # noqa: A002  the option's name
         str,
         typer.Option(
-            "--format", metavar="FORMAT", help="markdown, json, html, junit or sarif.", envvar="INFRA_ORCH_FORMAT"
+            "--format",
+            metavar="FORMAT",
+            help="markdown, json, html, junit or sarif.",
+            envvar="INFRA_ORCH_FORMAT",
+            autocompletion=completion.one_of("markdown", "json", "html", "junit", "sarif"),
         ),
     ] = "markdown",
     out: Annotated[

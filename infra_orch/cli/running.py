@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra_orch.cli import completion
 from infra_orch.cli import options as o
 from infra_orch.cli.here import project_here
 from infra_orch.console import Console
@@ -176,6 +177,7 @@ def apply(
             metavar="RUN",
             help="Go on with what a run (its id, or last) had shown and not done.",
             envvar="INFRA_ORCH_RESUME",
+            autocompletion=completion.runs,
         ),
     ] = None,
     policies: o.Policies = None,
@@ -250,7 +252,10 @@ def _applied(project: Project, console: Console, group: str, host: str, number: 
 
 def approve(
     run: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="A run's id, the beginning of it, or `last`.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...", help="A run's id, the beginning of it, or `last`.", autocompletion=completion.runs
+        ),
     ] = None,
     bundle: Annotated[
         str | None,

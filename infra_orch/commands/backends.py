@@ -39,6 +39,7 @@ def check_backends(opened: Opened, engine: Engine, wallet: Wallet, names: Collec
         buckets.setdefault((repr(sorted(place.items(), key=lambda item: item[0])), identity), arguments)
     for (_, identity), arguments in buckets.items():
         try:
-            check_bucket(arguments_by(wallet.keys(identity) if identity else None, arguments))
+            own = arguments_by(wallet.keys(identity) if identity else None, arguments)
+            check_bucket(own, opened.folder.name)
         except CredentialsError:
             continue  # a failure of those units alone, which they tell of

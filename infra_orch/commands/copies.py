@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra_orch.errors import UsageError
+from infra_orch.errors import UsageError, nearest
 from infra_orch.git.export import Aside, export
 from infra_orch.git.repository import Repository
 from infra_orch.project import Project
@@ -60,4 +60,5 @@ def _how_to_get(repository: Repository, ref: str) -> str:
         return f"this is a shallow clone: {fetch}, and --base origin/{name}; or git fetch --unshallow"
     if re.fullmatch(r"[0-9a-f]{7,40}", ref):
         return "git fetch origin brings commits that are not here yet"
-    return f"git fetch origin {name}, and --base origin/{name}"
+    known = repository.git("for-each-ref", "--format=%(refname:short)").decode(errors="replace").split()
+    return nearest(ref, known) or f"git fetch origin {name}, and --base origin/{name}"

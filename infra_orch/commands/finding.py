@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from infra_orch.errors import UsageError
+from infra_orch.errors import UsageError, nearest
 from infra_orch.project import Project
 
 RUN_ID = re.compile(r"[0-9TZa-f-]{4,}")
@@ -20,11 +20,14 @@ def find_run(project: Project, run: str, *, file: str = "run.json") -> tuple[str
     files = {path.parent.name: path for path in (project.scratch / "runs").glob(f"*/{file}")}
     for path in project.stacks.glob("**/record/**/runs/*.json"):
         files.setdefault(path.stem, path)
-    if run == "last" and files:
+    if run == "last":
+        if not files:
+            raise UsageError("there is no run here yet", hint="infra-orch plan STACK makes one")
         newest = max(files)
         return newest, files[newest]
     if not RUN_ID.fullmatch(run):
-        raise UsageError(f'"{run}" is not the id of a run', hint="infra-orch history STACK lists them")
+        hint = nearest(run, ["last"]) or "infra-orch history STACK lists them"
+        raise UsageError(f'"{run}" is not the id of a run', hint=hint)
     matches = sorted(name for name in files if name.startswith(run))
     if len(matches) == 1 or run in matches:
         found = run if run in matches else matches[0]

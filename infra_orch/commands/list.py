@@ -18,7 +18,7 @@ from infra_orch.commands.gone import gone_stacks, open_gone
 from infra_orch.commands.sandboxing import records_in_sandbox
 from infra_orch.commands.stacks import chosen_stacks, for_each_stack
 from infra_orch.console import Console
-from infra_orch.errors import ExitCode, SpecError, UserError
+from infra_orch.errors import ExitCode, SpecError, UserError, nearest
 from infra_orch.fingerprint.affected import Content
 from infra_orch.fingerprint.fingerprint import ENGINE, LOCK, SECRETS, UPSTREAM, Fingerprint, compare
 from infra_orch.git.repository import find_repository
@@ -41,7 +41,9 @@ def list_stacks(
     of its units is listed all the same. Raises UsageError as chosen_stacks() does, UserError for a record that cannot
     be read, and UnavailableError where a sandbox is asked for and none is kept.
     """
-    found = [stack.tagged(tags) for stack in _listed(project, stacks, console, sandbox=sandbox)]
+    all_found = _listed(project, stacks, console, sandbox=sandbox)
+    found = [stack.tagged(tags) for stack in all_found]
+    known = {tag for stack in all_found for unit in stack.units for tag in unit.tags}
     if tags:
         found = [stack for stack in found if stack.units or stack.problems]
     if console.json:
@@ -51,9 +53,14 @@ def list_stacks(
         console.note(listing_summary(found))
     elif tags:
         console.note(f"no unit is tagged {' or '.join(tags)}")
+        console.note(_near(tags, known))
     else:
         console.note("there are no stacks; infra-orch new stack NAME makes one")
     return ExitCode.SPEC if any(stack.problems for stack in found) else ExitCode.DONE
+
+
+def _near(tags: Sequence[str], known: set[str]) -> str:
+    return next(filter(None, (nearest(tag, known) for tag in tags)), f"tags: {', '.join(sorted(known)) or 'none'}")
 
 
 def _listed(project: Project, stacks: Sequence[str], console: Console, *, sandbox: bool) -> list[ListedStack]:

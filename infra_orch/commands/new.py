@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from infra_orch.commands.making import Made
+from infra_orch.commands.scaffolds import EXAMPLE_MODULE, Scaffold, scaffold, scaffold_in
 from infra_orch.console import Console
-from infra_orch.errors import ExitCode, UsageError, UserError
+from infra_orch.errors import ExitCode, SpecError, UsageError, UserError
 from infra_orch.git.repository import Repository, find_repository
+from infra_orch.module.read import read_module
 from infra_orch.project import NAME, Project, find_project
 
-EXAMPLE_STACK = "dev"
-EXAMPLE_MODULE = "service"
-
-_MODULE_FILES = {f"{name}.tf": f"module/{name}.tf.j2" for name in ("main", "variables", "outputs")}
-_PROJECT_FILES = {
-    "README.md": "project/README.md.j2",
-    "infra-orch.toml": "project/infra-orch.toml.j2",
-    ".gitignore": "project/gitignore.j2",
-    ".gitattributes": "project/gitattributes.j2",
-    f"stacks/{EXAMPLE_STACK}/stack.py": "project/stack.py.j2",
-    f"tests/test_{EXAMPLE_STACK}.py": "project/test_dev.py.j2",
-    **{f"modules/{EXAMPLE_MODULE}/{file}": template for file, template in _MODULE_FILES.items()},
-}
 _LONGEST = 100
 _FOLDER_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{_LONGEST - 1}}}")
 _NAME_HINT = "letters, digits, - and _, beginning with a letter, at most 64 characters"
@@ -38,30 +24,36 @@ _PARTS_OF_STACKS = ("rendered", "record", "state", "templates")
 _PARTS_OF_PROJECTS = ("stacks", "modules")
 
 
-def project(name: str, console: Console) -> int:
+def project(name: str, console: Console, *, templates: Path | None = None, template: str | None = None) -> int:
     """Make a project in the folder *name*, with an example that can be planned at once, in a git repository.
 
-    Raises UsageError where the folder holds anything already or lies in a project, UserError where it cannot be made.
+    With *templates*, a folder, it is made of what lies in `project/` there, or in `project-TEMPLATE/`. Raises
+    UsageError where the folder holds anything already or lies in a project, or where there is no such template;
+    UserError where it cannot be made, or a template is wrong.
     """
     folder = _project_folder(name)
+    if template and templates is None:
+        raise UsageError(f'"{template}" is a template of which folder?', hint=f"--templates DIR --template {template}")
+    made_of = scaffold_in("project", templates.absolute(), template) if templates else Scaffold("project", None, folder)
     repository = find_repository(folder)
-    made = _Made()
+    made = Made()
     with made.or_nothing():
         made.folder(folder)
-        values = {"name": folder.name, "resource": EXAMPLE_MODULE}
-        for file, template in _PROJECT_FILES.items():
-            made.file(folder / file, _text(template, values))
+        for file in made_of.files({"name": folder.name, "resource": EXAMPLE_MODULE}):
+            made.file(folder / file.path, file.content, executable=file.executable)
     _tell(made, Path.cwd(), console)
     _begin_repository(folder, repository, console)
     step = "" if folder == Path.cwd() else f"cd {_relative(folder, Path.cwd())} && "
-    console.note(f"next: {step}infra-orch plan {EXAMPLE_STACK}")
+    stacks = sorted(path.parent.name for path in (folder / "stacks").glob("*/stack.py"))
+    console.note(f"next: {step}infra-orch {f'plan {stacks[0]}' if stacks else 'new stack NAME'}")
     return ExitCode.DONE
 
 
-def stack(within: Project, name: str, console: Console) -> int:
-    """Make a stack without units in the project *within*.
+def stack(within: Project, name: str, console: Console, *, template: str | None = None) -> int:
+    """Make a stack in the project *within*: without units, or of the project's own template of one.
 
-    Raises UsageError for a name that a stack cannot have, or that is taken; UserError where it cannot be written.
+    Raises UsageError for a name that a stack cannot have, or that is taken, and where there is no such template;
+    UserError where it cannot be written, or a template is wrong.
     """
     parts = _parts(name.removeprefix("stacks/"), "stack")
     if part := next((part for part in parts if part.lower() in _PARTS_OF_STACKS), None):
@@ -76,88 +68,56 @@ def stack(within: Project, name: str, console: Console) -> int:
                 f'"{name}" and the stack "{other.name}" would lie in each other', hint="choose another name"
             )
     modules = _modules(within)
-    values = {"name": "-".join(parts)[:64], "module": next(iter(modules), "NAME"), "modules": ", ".join(modules[:20])}
-    made = _Made()
+    values = {
+        "name": "-".join(parts)[:64],
+        "path": "/".join(parts),
+        "module": next(iter(modules), "NAME"),
+        "modules": ", ".join(modules[:20]),
+    }
+    made = Made()
     with made.or_nothing():
         made.new_folder(folder, within)
-        made.file(folder / "stack.py", _text("stack/stack.py.j2", values))
+        for file in scaffold("stack", within, template).files(values):
+            made.file(folder / file.path, file.content, executable=file.executable)
     _tell(made, within.root, console)
     console.note(f"next: declare its units in {within.shown(folder)}/stack.py, then infra-orch plan {'/'.join(parts)}")
     return ExitCode.DONE
 
 
-def module(within: Project, name: str, console: Console) -> int:
-    """Make a module of Terraform's built-in provider in the project *within*.
+def module(within: Project, name: str, console: Console, *, template: str | None = None) -> int:
+    """Make a module in the project *within*: of Terraform's built-in provider, or of the project's own template of one.
 
-    Raises UsageError for a name that a module cannot have, or that is taken; UserError where it cannot be written.
+    Raises UsageError for a name that a module cannot have, or that is taken, and where there is no such template;
+    UserError where it cannot be written, or a template is wrong.
     """
     parts = _parts(name.removeprefix("modules/"), "module")
     folder = within.modules.joinpath(*parts)
-    made = _Made()
+    made = Made()
     with made.or_nothing():
         made.new_folder(folder, within)
-        for file, template in _MODULE_FILES.items():
-            made.file(folder / file, _text(template, {"name": "/".join(parts), "resource": parts[-1]}))
+        values = {"name": "/".join(parts), "resource": parts[-1]}
+        for file in scaffold("module", within, template).files(values):
+            made.file(folder / file.path, file.content, executable=file.executable)
     _tell(made, within.root, console)
-    call = f'stack.unit("{parts[-1]}", module="{"/".join(parts)}", inputs={{"name": "{parts[-1]}"}})'
+    console.note(
+        f"next: write into it what it is to make, and use it in a stack: {_call(within, folder, parts, console)}"
+    )
     stacks = [known.name for known in within.stack_folders()]
-    console.note(f"next: write into it what it is to make, and use it in a stack: {call}")
     console.note(f"then: infra-orch plan {stacks[0] if len(stacks) == 1 else 'STACK'}")
     return ExitCode.DONE
 
 
-@dataclass
-class _Made:
-    """What was made so far: files, and folders, outermost first. Taken back where the rest cannot be made."""
-
-    files: list[Path] = field(default_factory=list)
-    folders: list[Path] = field(default_factory=list)
-
-    def folder(self, path: Path) -> None:
-        """Make a folder, and those above it, unless it is there."""
-        for folder in (*reversed(path.parents), path):
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir()
-                self.folders.append(folder)
-
-    def new_folder(self, path: Path, within: Project) -> None:
-        """Make a folder. Raises UsageError where there is something of its name."""
-        if path.exists() or path.is_symlink():
-            raise UsageError(f"{within.shown(path)} exists already", hint="choose another name; nothing was changed")
-        self.folder(path)
-
-    def file(self, path: Path, text: str) -> None:
-        """Make a file. Raises FileExistsError where there is one."""
-        self.folder(path.parent)
-        with path.open("x", encoding="utf-8") as file:
-            self.files.append(path)
-            file.write(text)
-
-    @contextlib.contextmanager
-    def or_nothing(self) -> Iterator[None]:
-        """Within it, everything is made or nothing is. Raises UserError where something cannot be made."""
-        try:
-            yield
-        except BaseException as error:
-            for path in reversed(self.files):
-                path.unlink(missing_ok=True)
-            for folder in reversed(self.folders):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-            if isinstance(error, OSError):
-                raise _cannot_make(error) from error
-            raise
-
-
-def _cannot_make(error: OSError) -> UserError:
-    if isinstance(error, (FileExistsError, NotADirectoryError)):
-        return UsageError(
-            f"{error.filename} is in the way: nothing was made", hint="move it away, or choose another name"
-        )
-    return UserError(
-        f"{error.filename or 'a file'} cannot be made: {error.strerror}",
-        hint="choose a place that you may write to, and that has room: -C FOLDER",
-    )
+def _call(within: Project, folder: Path, parts: tuple[str, ...], console: Console) -> str:
+    """The call of a module in a stack file, with every input that it has to be given."""
+    try:
+        variables = read_module(folder, shown_as=within.shown(folder), cache=None).variables
+    except SpecError as error:
+        console.error(error)
+        variables = {}
+    required = [variable.name for variable in variables.values() if variable.required]
+    given = ", ".join(f'"{name}": {json.dumps(parts[-1]) if name == "name" else "..."}' for name in required)
+    inputs = f", inputs={{{given}}}" if required else ""
+    return f'stack.unit("{parts[-1]}", module="{"/".join(parts)}"{inputs})'
 
 
 def _project_folder(name: str) -> Path:
@@ -216,12 +176,6 @@ def _modules(within: Project) -> list[str]:
     return sorted(found)
 
 
-def _text(template: str, values: Mapping[str, str]) -> str:
-    loader = PackageLoader("infra_orch.commands", "scaffold")
-    environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701 - no HTML
-    return environment.get_template(template).render(values)
-
-
 def _begin_repository(folder: Path, repository: Repository | None, console: Console) -> None:
     """Make *folder* a git repository where it lies in none; without git the project works, too."""
     if repository is not None:
@@ -234,7 +188,7 @@ def _begin_repository(folder: Path, repository: Repository | None, console: Cons
     console.note("made it a git repository; the first commit is yours: git add --all && git commit")
 
 
-def _tell(made: _Made, start: Path, console: Console) -> None:
+def _tell(made: Made, start: Path, console: Console) -> None:
     console.result(f"made {_relative(path, start)}" for path in made.files)
 
 

@@ -20,7 +20,7 @@ from infra_orch.commands.recovering import sessions_after_the_dead
 from infra_orch.commands.stacks import Asked
 from infra_orch.commands.told import Told
 from infra_orch.console import Console
-from infra_orch.errors import ExitCode, UsageError
+from infra_orch.errors import ExitCode, UsageError, nearest
 from infra_orch.files import write_asked_for
 from infra_orch.git.repository import find_repository
 from infra_orch.project import Project, stack_and_unit
@@ -64,7 +64,9 @@ def wish(form: str, *, base: str | None, **rest: Any) -> Wish:
         raise UsageError("a preview compares with a commit, which is missing", hint="--base origin/main")
     known = next((one for one in FORMATS if one == form), None)
     if known is None:
-        raise UsageError(f'there is no --format "{form}"', hint=f"one of {', '.join(FORMATS)}")
+        raise UsageError(
+            f'there is no --format "{form}"', hint=nearest(form, FORMATS) or f"one of {', '.join(FORMATS)}"
+        )
     told = Wish(known, **rest)
     check_group(told.group)
     url, limit = told.report_url, told.limit

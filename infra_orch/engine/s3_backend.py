@@ -21,13 +21,13 @@ from infra_orch.errors import UnavailableError
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 10, 2
 
-_FOLLOWED = frozenset(
+FOLLOWED = frozenset(
     {
         *("bucket", "key", "region", "profile", "access_key", "secret_key", "token"),
         *("endpoint", "endpoints", "use_path_style", "force_path_style"),
     }
 )
-_BESIDE_THE_POINT = frozenset(
+BESIDE_THE_POINT = frozenset(
     {
         *("acl", "dynamodb_table", "encrypt", "kms_key_id", "max_retries", "retry_mode", "sse_customer_key"),
         *(
@@ -42,8 +42,8 @@ _BESIDE_THE_POINT = frozenset(
 _OF_WHAT_IS_READ = frozenset({"dynamodb_table", "sse_customer_key"})
 """With these a state is told by more than its object: the digest in a table, a key that it is encrypted with."""
 _CONNECTIONS = 64
-_LOG_IN = "log in (for AWS: aws sso login, or AWS_PROFILE), then run the same command"
-_BAD_CREDENTIALS = {
+LOG_IN = "log in (for AWS: aws sso login, or AWS_PROFILE), then run the same command"
+BAD_CREDENTIALS = {
     "ExpiredToken": "the cloud credentials have expired",
     "ExpiredTokenException": "the cloud credentials have expired",
     "TokenRefreshRequired": "the cloud credentials have expired",
@@ -64,14 +64,14 @@ def arguments_by(keys: Keys | None, arguments: Mapping[str, Any]) -> Mapping[str
     return {**arguments, "access_key": keys.access_key, "secret_key": keys.secret_key, **token}
 
 
-def check_bucket(arguments: Mapping[str, Any]) -> None:
-    """Ask the bucket that *arguments* (of the backend) name for what it holds under the state's key.
+def check_bucket(arguments: Mapping[str, Any], stack: str = "STACK") -> None:
+    """Ask the bucket that *arguments* (of the backend of *stack*) name for what it holds under the state's key.
 
     Raises UnavailableError where it does not exist or may not be read, where the credentials are not accepted, and
     where nobody answers. Where the question cannot be put as Terraform would put it (a role to be assumed, credentials
     that only Terraform knows of), there is no answer, and Terraform finds out by itself.
     """
-    if not set(arguments) <= _FOLLOWED | _BESIDE_THE_POINT or not isinstance(arguments.get("bucket"), str):
+    if not set(arguments) <= FOLLOWED | BESIDE_THE_POINT or not isinstance(arguments.get("bucket"), str):
         return
     # These take half a second to import.
     from botocore.exceptions import (  # noqa: PLC0415
@@ -86,28 +86,31 @@ def check_bucket(arguments: Mapping[str, Any]) -> None:
     try:
         _ask(arguments, bucket, str(arguments.get("key", "")))
     except ClientError as error:
-        _raise_for(error.response.get("Error", {}).get("Code", ""), arguments, bucket)
+        _raise_for(error.response.get("Error", {}).get("Code", ""), arguments, bucket, stack)
     except (EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError) as error:
-        where = _endpoint(arguments) or f"AWS in {arguments.get('region')}"
-        raise UnavailableError(
-            f'the S3 backend does not answer: no connection to {where} for the bucket "{bucket}"',
-            hint="check the network, proxies (HTTPS_PROXY, NO_PROXY) and the backend's region and endpoints",
-        ) from error
+        raise no_answer(arguments, bucket) from error
     except (BotoCoreError, ValueError):
         return
 
 
-def _raise_for(code: str, arguments: Mapping[str, Any], bucket: str) -> None:
+def no_answer(arguments: Mapping[str, Any], bucket: str) -> UnavailableError:
+    """Return the error that says that nobody answers where the bucket lies."""
+    where = endpoint_of(arguments) or f"AWS in {arguments.get('region')}"
+    return UnavailableError(
+        f'the S3 backend does not answer: no connection to {where} for the bucket "{bucket}"',
+        hint="check the network, proxies (HTTPS_PROXY, NO_PROXY) and the backend's region and endpoints",
+    )
+
+
+def _raise_for(code: str, arguments: Mapping[str, Any], bucket: str, stack: str) -> None:
     """Raise UnavailableError for an error code of S3's that says why a bucket cannot be used; others say nothing."""
-    region = arguments.get("region")
     if code == "NoSuchBucket":
-        place = "" if region == "us-east-1" else f" --create-bucket-configuration LocationConstraint={region}"
         raise UnavailableError(
             f'the bucket "{bucket}" of the S3 backend does not exist',
-            hint=f"aws s3api create-bucket --bucket {bucket} --region {region}{place}",
+            hint=f"infra-orch bootstrap {stack} makes it, after it has shown what and asked",
         )
-    if code in _BAD_CREDENTIALS:
-        raise UnavailableError(f'{_BAD_CREDENTIALS[code]} (S3 backend, bucket "{bucket}")', hint=_LOG_IN)
+    if code in BAD_CREDENTIALS:
+        raise UnavailableError(f'{BAD_CREDENTIALS[code]} (S3 backend, bucket "{bucket}")', hint=LOG_IN)
     if code in ("AccessDenied", "AllAccessDisabled") and not _may_list_workspaces(arguments, bucket):
         raise UnavailableError(
             f'the bucket "{bucket}" of the S3 backend may not be read with these credentials',
@@ -133,7 +136,7 @@ def _ask(arguments: Mapping[str, Any], bucket: str, prefix: str) -> None:
 
 def server_time(arguments: Mapping[str, Any]) -> datetime | None:
     """Return what time it is where the bucket of *arguments* lies, whether or not it lets us in; None: nobody says."""
-    if not set(arguments) <= _FOLLOWED | _BESIDE_THE_POINT or not isinstance(arguments.get("bucket"), str):
+    if not set(arguments) <= FOLLOWED | BESIDE_THE_POINT or not isinstance(arguments.get("bucket"), str):
         return None
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -154,7 +157,7 @@ def read_object(arguments: Mapping[str, Any]) -> bytes | None:
 
     None where it cannot be read as Terraform would read it: it knows more ways to a bucket, and says what is wrong.
     """
-    if not set(arguments) <= (_FOLLOWED | _BESIDE_THE_POINT) - _OF_WHAT_IS_READ:
+    if not set(arguments) <= (FOLLOWED | BESIDE_THE_POINT) - _OF_WHAT_IS_READ:
         return None
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -168,11 +171,15 @@ def read_object(arguments: Mapping[str, Any]) -> bytes | None:
 
 
 def _client(arguments: Mapping[str, Any]) -> Any:
-    """What asks S3 as Terraform would with *arguments*; one for all states of a bucket, and for all threads."""
+    return client_for("s3", arguments)
+
+
+def client_for(service: str, arguments: Mapping[str, Any]) -> Any:
+    """Return what asks AWS as Terraform would with *arguments*; one for all states of a bucket, and for all threads."""
     place = {name: value for name, value in arguments.items() if name != "key"}
     own = tuple(sorted(item for item in os.environ.items() if item[0].startswith(("AWS_", "HOME"))))
     with _MAKING:
-        return _made(json.dumps(place, sort_keys=True), own)
+        return _made(service, json.dumps(place, sort_keys=True), own)
 
 
 _MAKING = threading.Lock()
@@ -180,7 +187,7 @@ _MAKING = threading.Lock()
 
 
 @functools.lru_cache(maxsize=1024)
-def _made(place: str, _environment: tuple[tuple[str, str], ...]) -> Any:
+def _made(service: str, place: str, _environment: tuple[tuple[str, str], ...]) -> Any:
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
@@ -200,16 +207,19 @@ def _made(place: str, _environment: tuple[tuple[str, str], ...]) -> Any:
         max_pool_connections=_CONNECTIONS,
         s3={"addressing_style": "path" if path_style else "auto"},
     )
-    return session.client("s3", endpoint_url=_own_endpoint(arguments), config=config)
+    return session.client(service, endpoint_url=own_endpoint(arguments, service), config=config)
 
 
-def _own_endpoint(arguments: Mapping[str, Any]) -> str | None:
+def own_endpoint(arguments: Mapping[str, Any], service: str = "s3") -> str | None:
+    """Return where a service is that *arguments*, or a variable of Terraform's own, name; None: where AWS has it."""
     endpoints = arguments.get("endpoints")
-    own = endpoints.get("s3") if isinstance(endpoints, Mapping) else None
-    # AWS_S3_ENDPOINT is Terraform's own, and boto3 does not know it; both know the other two.
-    return own or arguments.get("endpoint") or os.environ.get("AWS_S3_ENDPOINT") or None
+    own = endpoints.get(service) if isinstance(endpoints, Mapping) else None
+    older = arguments.get("endpoint" if service == "s3" else f"{service}_endpoint")
+    # AWS_S3_ENDPOINT and its like are Terraform's own, and boto3 does not know them; both know AWS_ENDPOINT_URL.
+    return own or older or os.environ.get(f"AWS_{service.upper()}_ENDPOINT") or None
 
 
-def _endpoint(arguments: Mapping[str, Any]) -> str | None:
+def endpoint_of(arguments: Mapping[str, Any]) -> str | None:
+    """Return where S3 is that *arguments*, or a variable, name; None: where AWS has it."""
     named = (os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
-    return _own_endpoint(arguments) or next(filter(None, named), None)
+    return own_endpoint(arguments) or next(filter(None, named), None)

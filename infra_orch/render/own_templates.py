@@ -59,6 +59,17 @@ def render_bounded(environment: Environment, name: str, values: Mapping[str, Any
     return "".join(text)
 
 
+def template_line(error: BaseException, name: str) -> int:
+    """Return the line of the template *name* that an error came from; 0 where it came from none."""
+    line = 0
+    trace = error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename.endswith(name):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
 class _Loader(FileSystemLoader):
     def __init__(self, folder: Path, root: Path) -> None:
         super().__init__(folder)

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template, Templa
 from infra_orch.errors import Problem, SpecError, Where, nearest
 from infra_orch.project import Project, StackFolder
 from infra_orch.render.hcl import VARIABLE_PREFIX, Raw, body_lines, expression_text
-from infra_orch.render.own_templates import OwnTemplates, loader_within, render_bounded
+from infra_orch.render.own_templates import OwnTemplates, loader_within, render_bounded, template_line
 from infra_orch.spec.check import CheckedStack, CheckedUnit
 from infra_orch.spec.provider import Provider
 from infra_orch.spec.values import Input
@@ -60,7 +60,7 @@ class Templates:
             return render_bounded(self._own, own, values)
         except Exception as error:  # a template can raise anything that its expressions can
             shown = self._folder.project.shown(self._folder.templates / own)
-            line = getattr(error, "lineno", None) or _template_line(error, own)
+            line = getattr(error, "lineno", None) or template_line(error, own)
             words = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
             raise SpecError([Problem(f"template {own}: {words}", Where(shown, line))]) from error
 
@@ -185,13 +185,3 @@ def _output(unit: str, name: str, *, sensitive: bool) -> dict[str, Any]:
 def _relative(path: Path, start: Path) -> str:
     relative = Path(os.path.relpath(path, start)).as_posix()
     return relative if relative.startswith("../") else f"./{relative}"
-
-
-def _template_line(error: BaseException, name: str) -> int:
-    line = 0
-    trace = error.__traceback__
-    while trace:
-        if trace.tb_frame.f_code.co_filename.endswith(name):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line

@@ -57,6 +57,31 @@ def test_a_command_that_is_none_gets_the_nearest(desk: Desk, words: tuple[str, .
     assert f"'{nearest}'" in result.err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("plan", "dvv"), 'did you mean "dev"?'),
+        (("plan", "dev", "--unit", "netwrk"), 'did you mean "network"?'),
+        (("plan", "dev", "--tag", "bsae"), 'did you mean "base"?'),
+        (("list", "--tag", "bsae"), 'did you mean "base"?'),
+        (("explain", "dev", "wbe"), 'did you mean "web"?'),
+        (("show", "lst"), 'did you mean "last"?'),
+        (("show", "last"), "there is no run here yet"),
+        (("graph", "dev", "--format", "mermad"), 'did you mean "mermaid"?'),
+        (("preview", "--base", "HEAD", "--format", "jsn"), 'did you mean "json"?'),
+        (("preview", "--base", "mian"), 'did you mean "main"?'),
+        (("plan", "dev", "--engine", "terafrom"), 'did you mean "terraform"?'),
+        (("plan", "dev", "--unti", "web"), "infra-orch plan --help lists its options"),
+        (("sandbox", "start", "--x"), "infra-orch sandbox start --help lists its options"),
+    ],
+)
+def test_whatever_is_misspelt_gets_what_is_nearest(two_units: Desk, words: tuple[str, ...], said: str) -> None:
+    spec = two_units.root / "stacks/dev/stack.py"
+    spec.write_text(spec.read_text().replace('name": "dev"}', 'name": "dev"}, tags=["base"]'))
+    result = two_units.run(*words)
+    assert said in result.err, result.err
+
+
 @pytest.mark.parametrize("words", [(), ("-C", ".")])
 def test_outside_of_a_project_the_help_is_shown_and_no_error(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]

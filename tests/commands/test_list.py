@@ -154,7 +154,7 @@ def test_tags_and_names_choose(applied: Desk) -> None:
     assert list(states(applied, "--tag", "base", "--tag", "slow")) == ["team/dev/one", "team/dev/two"]
     assert applied.run("list", "other").out == "other\n"
     nothing = applied.run("list", "--tag", "nobody")
-    assert (nothing.code, nothing.out, nothing.err) == (0, "", "no unit is tagged nobody\n")
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "no unit is tagged nobody\ntags: base, front, slow\n")
 
 
 def test_the_last_apply_of_a_unit_can_have_failed_or_been_a_destroy(applied: Desk) -> None:

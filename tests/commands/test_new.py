@@ -234,3 +234,123 @@ def test_a_stack_needs_a_project(desk: Desk, place: Path) -> None:
     done = desk.run("-C", str(place), "new", "stack", "prod")
     assert done.code == 64
     assert "infra-orch new project" in done.err
+
+
+MAIN = """
+    variable "name" {
+      type = string
+    }
+
+    variable "retention" {
+      type = number
+    }
+
+    # {{ name }}, the way that we do it
+    resource "terraform_data" "{{ resource }}" {
+      input = [var.name, var.retention]
+    }
+"""
+
+
+def test_a_team_has_templates_of_its_own(made: Desk) -> None:
+    made.write(
+        {
+            "templates/module/main.tf.j2": MAIN,
+            "templates/module/README.md.j2": "# {{ name }}\n{% include '_owner.j2' %}",
+            "templates/module/_owner.j2": "team platform",
+            "templates/module/tests/{{ resource }}.tftest.hcl": "run {{ not a template }}",
+            "templates/module/check": "#!/bin/sh\n",
+            "templates/stack/stack.py.j2": 'from infra_orch import Stack\n\nstack = Stack("{{ name }}")  # {{ path }}\n',
+        }
+    )
+    (made.root / "templates/module/check").chmod(0o755)
+    done = made.run("new", "module", "team/queue")
+    assert done.code == 0, done.err
+    found = files_of(made.root / "modules/team/queue")
+    assert set(found) == {"main.tf", "README.md", "check", "tests/queue.tftest.hcl"}
+    assert b"# team/queue, the way that we do it" in found["main.tf"]
+    assert (found["README.md"], found["tests/queue.tftest.hcl"]) == (
+        b"# team/queue\nteam platform",
+        b"run {{ not a template }}",
+    )
+    assert (made.root / "modules/team/queue/check").stat().st_mode & 0o111
+    call = 'stack.unit("queue", module="team/queue", inputs={"name": "queue", "retention": ...})'
+    assert call in done.err
+    assert made.run("new", "stack", "eu/prod").code == 0
+    assert (made.root / "stacks/eu/prod/stack.py").read_text().endswith('Stack("eu-prod")  # eu/prod\n')
+    assert made.run("validate", "eu/prod").code == 0
+
+
+def test_one_of_several_templates_is_named_and_the_folder_is_a_setting(made: Desk) -> None:
+    made.write({"ours/module-web/main.tf.j2": "# web {{ name }}\n", "infra-orch.toml": 'templates = "ours"\n'})
+    assert made.run("new", "module", "one").code == 0
+    assert (made.root / "modules/one/outputs.tf").is_file()  # of the shipped one
+    assert made.run("new", "module", "two", "--template", "web").code == 0
+    assert files_of(made.root / "modules/two") == {"main.tf": b"# web two\n"}
+    unknown = made.run("new", "module", "three", "--template", "wed")
+    assert (unknown.code, 'did you mean "web"?' in unknown.err) == (64, True)
+    assert not (made.root / "modules/three").exists()
+    made.write({"infra-orch.toml": 'templates = "theirs"\n'})
+    assert 'templates = "theirs": there is no such folder' in made.run("new", "module", "three").err
+
+
+def test_a_project_is_made_of_templates_that_lie_elsewhere(desk: Desk, place: Path) -> None:
+    shared = place / "shared"
+    files = {
+        "project/infra-orch.toml": "parallelism = 4\n",
+        "project/README.md.j2": "# {{ name }}\n",
+        "project/stacks/base/stack.py.j2": 'from infra_orch import Stack\nstack = Stack("base")\n',
+        "project/templates/module/main.tf.j2": "# {{ name }}\n",
+    }
+    for name, text in files.items():
+        path = shared / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    done = desk.run("-C", str(place), "new", "project", "infra", "--templates", "shared")
+    assert done.code == 0, done.err
+    assert "infra-orch plan base" in done.err
+    assert files_of(place / "infra") == {
+        "infra-orch.toml": b"parallelism = 4\n",
+        "README.md": b"# infra\n",
+        "stacks/base/stack.py": b'from infra_orch import Stack\nstack = Stack("base")\n',
+        "templates/module/main.tf.j2": b"# {{ name }}\n",  # for the project's own use
+    }
+    assert desk.run("-C", str(place / "infra"), "new", "module", "x").code == 0
+    assert desk.run("-C", str(place), "new", "project", "more", "--templates", "nowhere").code == 64
+    assert desk.run("-C", str(place), "new", "project", "more", "--template", "web").code == 64
+    assert not (place / "more").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("main.tf.j2", "# fine\n{% if %}\n", "templates/module/main.tf.j2:2: template: Expected an expression"),
+        ("main.tf.j2", "# fine\n\n{{ nmae }}\n", "templates/module/main.tf.j2:3: template: 'nmae' is undefined"),
+        ("main.tf.j2", "{{ ''.__class__.__mro__ }}", "templates/module/main.tf.j2:1: template: access to attribute"),
+        ("main.tf.j2", "{% include '../../infra-orch.toml' %}", "templates/module/main.tf.j2:1: template: "),
+        ("main.tf.j2", "{% include '_part.j2' %}", "templates/module/_part.j2:2: template: "),
+        ("main.tf.j2", "{{ 'x' * 99999999999 }}", "templates/module/main.tf.j2:1: template: 'x' * 99999999999 is too long"),
+        ("README.md", "nothing", "templates/module: the template of a module makes no *.tf"),
+        ("{{ nmae }}.tf", "", 'templates/module/{{ nmae }}.tf: this template has "nmae" in its name'),
+        ("main.tf", "", "templates/module/main.tf.j2: two templates make main.tf"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_template_is_said_with_its_place_and_nothing_is_made(
+    made: Desk, file: str, text: str, said: str
+) -> None:
+    made.write({f"templates/module/{file}": text, "templates/module/_part.j2": "#\n{% oh %}"})
+    if file == "main.tf":
+        made.write({"templates/module/main.tf.j2": ""})
+    done = made.run("new", "module", "x")
+    assert done.code == 1, done.err
+    assert said in done.err
+    assert not (made.root / "modules/x").exists()
+
+
+def test_a_template_that_is_a_link_out_of_the_project_is_refused(made: Desk, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    made.write({"templates/module/main.tf": ""})
+    (made.root / "templates/module/more.tf").symlink_to(tmp_path / "secret")
+    done = made.run("new", "module", "x")
+    assert (done.code, "a link that leads out" in done.err) == (1, True)
+    assert not (made.root / "modules/x").exists()

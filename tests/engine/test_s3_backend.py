@@ -29,10 +29,10 @@ def test_a_bucket_that_is_there_is_nothing_to_talk_about(account: Any) -> None:
     check_bucket({"bucket": "acme-state", "key": "a", "region": "eu-west-1"})
 
 
-def test_a_bucket_in_the_first_region_is_made_without_naming_its_place(account: Any) -> None:
+def test_a_bucket_that_is_missing_comes_with_what_makes_it(account: Any) -> None:
     with pytest.raises(UnavailableError) as caught:
-        check_bucket({"bucket": "nowhere", "key": "a", "region": "us-east-1"})
-    assert caught.value.hint == "aws s3api create-bucket --bucket nowhere --region us-east-1"
+        check_bucket({"bucket": "nowhere", "key": "a", "region": "us-east-1"}, "team/prod")
+    assert caught.value.hint.startswith("infra-orch bootstrap team/prod makes it")
 
 
 @pytest.mark.parametrize(

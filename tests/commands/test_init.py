@@ -1,0 +1,144 @@
+"""`infra-orch init`: a repository that is there becomes a project, keeps all that it holds, and its states."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Desk
+
+NET = """
+    terraform {
+      backend "local" {
+        path = "net.tfstate"
+      }
+    }
+
+    variable "name" {
+      type = string
+    }
+
+    resource "terraform_data" "a" {
+      count = 2
+      input = var.name
+    }
+
+    resource "terraform_data" "b" {
+      input = terraform_data.a[0].id
+    }
+
+    module "sub" {
+      source = "./sub"
+    }
+"""
+SUB = 'resource "terraform_data" "s" {}\n'
+
+
+@pytest.fixture
+def plain(desk: Desk) -> Desk:
+    """A repository of plain Terraform, which is no project yet."""
+    shutil.rmtree(desk.root / "stacks")
+    return desk.write({"live/net/main.tf": NET, "live/net/sub/main.tf": SUB, "modules/queue/main.tf": SUB})
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".git" not in path.parts
+    }
+
+
+def test_a_repository_becomes_a_project_and_keeps_what_it_holds(plain: Desk) -> None:
+    plain.write({".gitignore": "mine\n*.tfstate"})
+    before = files_of(plain.root)
+    done = plain.run("init")
+    assert done.code == 0, done.err
+    after = files_of(plain.root)
+    assert set(after) - set(before) == {"infra-orch.toml", ".gitattributes"}
+    assert {name for name in before if after[name] != before[name]} == {".gitignore"}
+    ignored = after[".gitignore"].decode().splitlines()
+    assert ignored[:2] == ["mine", "*.tfstate"]
+    assert ignored.count("*.tfstate") == 1
+    assert "*.plan" in ignored
+    assert (plain.root / "stacks").is_dir()
+    assert "root modules with states of their own: live/net" in done.err
+    assert "which a unit calls by name: queue" in done.err
+    assert "infra-orch init --from live/net" in done.err
+
+
+def test_a_second_time_changes_nothing(plain: Desk) -> None:
+    plain.run("init")
+    before = files_of(plain.root)
+    again = plain.run("init")
+    assert (again.code, again.out, files_of(plain.root)) == (0, "", before)
+    assert "is a project already: nothing was changed" in again.err
+
+
+def test_a_root_module_is_taken_over_with_its_state_by_the_commands_that_are_printed(plain: Desk) -> None:
+    """Those very commands are run in a shell, and the plan of it has nothing to do."""
+    live = plain.root / "live/net"
+    (live / "terraform.tfvars").write_text('name = "x"\n')
+    for words in (["init"], ["apply", "-auto-approve"]):
+        subprocess.run(["terraform", *words], cwd=live, check=True, capture_output=True)
+    done = plain.run("init", "--from", "live/net")
+    assert done.code == 0, done.err
+    assert "stacks/net/stack.py" in done.out
+    assert plain.run("validate", "net").code == 65  # its input is to be filled in
+    spec = plain.root / "stacks/net/stack.py"
+    spec.write_text(spec.read_text().replace('"name": ...', '"name": "x"'))
+    assert plain.run("validate", "net").code == 0
+    pulled = subprocess.run(["terraform", "-chdir=live/net", "state", "pull"], cwd=plain.root, capture_output=True, check=True)  # fmt: skip
+    old = plain.root / "old.tfstate"
+    old.write_bytes(pulled.stdout)
+    printed = re.search(r"infra-orch tf (net net -- state push) ", done.err)
+    assert printed
+    assert plain.run("tf", *printed[1].split(), str(old)).code == 0
+    listed = subprocess.run(["terraform", "-chdir=live/net", "state", "list"], cwd=plain.root, capture_output=True, text=True, check=True)  # fmt: skip
+    assert 'state mv "$it" "module.net.$it"' in done.err
+    for address in listed.stdout.split():
+        assert plain.run("tf", "net", "net", "--", "state", "mv", address, f"module.net.{address}").code == 0
+    plan = plain.run("plan", "net", "--detailed-exitcode")
+    assert plan.code == 0, plan.out + plan.err
+
+
+def test_a_bucket_of_states_stays_the_same_one(plain: Desk) -> None:
+    backend = 'terraform {\n  backend "s3" {\n    bucket = "acme"\n    region = "eu-west-1"\n    key = "x"\n  }\n}\n'
+    plain.write({"live/web/main.tf": backend, "live/gcp/main.tf": 'terraform {\n  backend "gcs" {}\n}\n'})
+    assert plain.run("init", "--from", "live/web", "--from", "live/gcp").code == 0
+    assert 'backend=S3Backend(bucket="acme", region="eu-west-1")' in (plain.root / "stacks/web/stack.py").read_text()
+    assert 'in a backend "gcs"' in (plain.root / "stacks/gcp/stack.py").read_text()
+    for name in ("web", "gcp"):
+        assert plain.run("validate", name).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nowhere",), "nowhere is no folder"),
+        (("--from", "live"), "holds no Terraform files"),
+        (("--from", ".."), "outside of the project"),
+        (("--from", "live/net", "--from", "live/net/../net"), "stacks/net exists already"),
+        (("--form", "live/net"), "No such option: --form"),
+    ],
+)
+def test_what_cannot_be_makes_nothing(plain: Desk, words: tuple[str, ...], said: str) -> None:
+    before = files_of(plain.root)
+    done = plain.run("init", *words)
+    assert (done.code, files_of(plain.root)) == (64, before)
+    assert said in done.err
+
+
+def test_outside_of_git_and_within_a_project_it_is_refused(plain: Desk, tmp_path: Path) -> None:
+    (tmp_path / "loose").mkdir()
+    loose = plain.run("init", str(tmp_path / "loose"))
+    assert (loose.code, "lies in no git repository" in loose.err) == (64, True)
+    plain.run("init")
+    inner = plain.run("init", "live")
+    assert (inner.code, "lies in the project" in inner.err) == (64, True)
