@@ -2,6 +2,7 @@
 
 The pages are those of docs/, of the modules and of the project (CONTRIBUTING.md …), as code hosts show them, and the
 references, which are made here of the program itself. They are laid into site/pages; site/public is what is published.
+Another folder than site/ may be named: python .ci/docs/build_site.py FOLDER
 A link, or an anchor, that leads nowhere ends the build.
 """
 
@@ -40,24 +41,33 @@ _ONLY_HERE = re.compile(r"^<!-- site: (.*?) -->$", re.MULTILINE | re.DOTALL)
 _LIST = re.compile(r"^(?P<indent> *)(?:[-*]|\d+\.) ")
 
 
-def main() -> int:
-    """Build the site; return 1 where a page or a link is amiss."""
-    shutil.rmtree(SITE, ignore_errors=True)
-    lay(SITE / "pages")
-    shutil.copytree(HERE / "overrides", SITE / "overrides")
+def main(folder: Path = SITE) -> int:
+    """Build the site in *folder*; return 1 where a page or a link is amiss."""
+    if folder != SITE and folder.is_dir() and any(folder.iterdir()):
+        print(f"{folder} is not empty, and is left alone")  # noqa: T201
+        return 1
+    shutil.rmtree(folder, ignore_errors=True)
+    lay(folder / "pages")
+    if not build(folder):
+        return 1
+    pages = sum(1 for _ in (folder / "public").rglob("index.html"))
+    print(f"{pages} pages; to read them: python -m http.server -d {folder / 'public'}")  # noqa: T201
+    return 0
+
+
+def build(folder: Path) -> bool:
+    """Make `public` of the `pages` in *folder*. False, and what is amiss is printed, where a link leads nowhere."""
+    shutil.copytree(HERE / "overrides", folder / "overrides")
     configuration = yaml.safe_load((HERE / "mkdocs.yml").read_text(encoding="utf-8"))
     configuration["nav"] = navigation(configuration["nav"])
     settled = yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True)
-    (SITE / "mkdocs.yml").write_text(settled, encoding="utf-8")
+    (folder / "mkdocs.yml").write_text(settled, encoding="utf-8")
     argv = [sys.executable, "-m", "zensical", "build", "--strict"]
-    done = subprocess.run(argv, cwd=SITE, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         said = re.sub(r"\x1b\[[\d;]*m", "", done.stdout + done.stderr.partition("Traceback")[0])
         print(said)  # noqa: T201  what is wrong, for whoever mends it
-        return 1
-    pages = sum(1 for _ in (SITE / "public").rglob("index.html"))
-    print(f"{pages} pages in {(SITE / 'public').relative_to(ROOT)}: python -m http.server -d site/public")  # noqa: T201
-    return 0
+    return done.returncode == 0
 
 
 def lay(folder: Path) -> None:
@@ -125,28 +135,26 @@ def _place_of(target: str, where: Mapping[str, str], pages: dict[str, str]) -> s
 
 
 def spaced(text: str) -> str:
-    """*text* with what code hosts do without and Python's Markdown does not: an empty line before a list."""
+    """*text* with what code hosts do without and Python's Markdown does not: an empty line before a list, and four
+    spaces before what belongs to an item of one.
+    """
     made: list[str] = []
-    for part, is_fence in _parts(text):
-        for line in part.split("\n") if not is_fence else [part]:
-            last = made[-1] if made else ""
-            begins = not is_fence and _LIST.match(line) and last.strip() and not _LIST.match(last)
-            if begins and not last.startswith(" ") and not last.startswith(("#", "|")):
-                made.append("")
-            made.append(line)
+    width = fenced = 0  # of the list's marker; of what stands before the fence that is open, and one more
+    for line in text.split("\n"):
+        indent, last = len(line) - len(line.lstrip()), made[-1] if made else ""
+        if line.lstrip().startswith(("```", "~~~")):
+            fenced = 0 if fenced else indent + 1
+        begins = None if fenced else _LIST.match(line)
+        if begins and last.strip() and not last.startswith((" ", "#", "|")) and not _LIST.match(last):
+            made.append("")
+        if begins and not indent:
+            width = len(begins[0])
+        elif line and not indent and not last.strip():
+            width = 0
+        before = min(indent, fenced - 1) if fenced else indent
+        inside = width and before and line.strip()
+        made.append(" " * (4 * (before // width) + before % width) + line[before:] if inside else line)
     return "\n".join(made)
-
-
-def _parts(text: str) -> Iterator[tuple[str, bool]]:
-    """Lines of *text* in runs: prose, and fenced blocks (true)."""
-    end = 0
-    for found in _FENCE.finditer(text):
-        if found.start() > end:
-            yield text[end : found.start() - 1], False
-        yield found[0], True
-        end = found.end() + 1
-    if end < len(text):
-        yield text[end:], False
 
 
 def _prose(text: str, change: Callable[[str], str]) -> str:
@@ -181,6 +189,14 @@ def guides() -> dict[str, str]:
     return {name: f"[how it is used](../../{link if link[0] != '#' else 'commands.md' + link})" for name, link in found}
 
 
+def in_navigation(part: Any) -> Iterator[str]:
+    """Every page of a navigation."""
+    for one in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from in_navigation(one)
+    if isinstance(part, str):
+        yield part
+
+
 def navigation(written: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The navigation of the site: that of mkdocs.yml, with the pages below Reference that are made here."""
     commands = [{name: f"reference/commands/{name}.md"} for name in reference_commands.groups()]
@@ -199,4 +215,4 @@ def navigation(written: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(Path, sys.argv[1:2])))
