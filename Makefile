@@ -44,6 +44,7 @@ types: setup ## Check the types of the package, and of the stacks as a user woul
 	$(RUN) -m mypy
 	@set -e; for stack in stacks/*/stack.py; do echo "$$stack"; $(RUN) -m mypy --strict --config-file= "$$stack"; done
 	$(RUN) -m mypy --strict --config-file= .ci/demo/demo.py .ci/check_links.py .ci/terraform_fmt.py
+	MYPYPATH=.ci/docs $(RUN) -m mypy --strict --config-file= .ci/docs/build_site.py .ci/docs/graph_picture.py
 
 bench: setup ## Measure a stack of 100 units against bare Terraform
 	$(RUN) -m benchmarks $(ARGS)
@@ -51,12 +52,13 @@ bench: setup ## Measure a stack of 100 units against bare Terraform
 bench-peers: setup ## Measure the same modules with Terragrunt and Terramate, where they are on PATH
 	$(RUN) -m benchmarks --only peers $(ARGS)
 
-docs: setup ## Check the links of the documentation
+docs: setup ## Build the documentation as a site, in site/public, without a network; check every link
 	$(RUN) .ci/check_links.py
+	$(RUN) .ci/docs/build_site.py
 
 lock: ## Choose the versions in .ci/requirements/ anew (needs uv)
 	.ci/lock
 
 clean: ## Remove what can be made again: the virtual environment, caches, built packages
-	rm -rf '$(VENV)' dist .hypothesis .import_linter_cache .mypy_cache .ruff_cache
+	rm -rf '$(VENV)' dist site .hypothesis .import_linter_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

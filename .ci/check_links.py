@@ -18,6 +18,7 @@ DOCUMENTS = ("*.md", "docs/**/*.md", "modules/**/*.md", "stacks/**/*.md")
 FENCE = re.compile(r"^ *(```|~~~).*?^ *\1", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`")
 LINK = re.compile(r"\]\(\s*<?(?P<inline>[^)\s>]+)|^ {0,3}\[[^\]]+\]:\s*<?(?P<reference>[^\s>]+)", re.MULTILINE)
+ONLY_ON_THE_SITE = re.compile(r"^<!-- site: .*?-->$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#{1,6} +(.+?)(?: +#+)?$", re.MULTILINE)
 ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 
@@ -58,7 +59,7 @@ def anchors(document: Path) -> frozenset[str]:
 
 
 def _prose(text: str) -> str:
-    return _without(CODE, _without(FENCE, text))
+    return _without(CODE, _without(FENCE, _without(ONLY_ON_THE_SITE, text)))
 
 
 def _without(pattern: re.Pattern[str], text: str) -> str:

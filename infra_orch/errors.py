@@ -32,6 +32,25 @@ class ExitCode(IntEnum):
     REFUSED = 77
     INTERRUPTED = 130
 
+    @property
+    def meaning(self) -> str:
+        """What it tells whoever reads it."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    ExitCode.DONE: "done, nothing failed",
+    ExitCode.FAILED: "something failed",
+    ExitCode.CHANGES: "with `--detailed-exitcode`: there are changes; of `drift`: something has drifted, and was not "
+    "put back",
+    ExitCode.USAGE: "wrong usage: the command line, a setting, the project's layout",
+    ExitCode.SPEC: "the spec is wrong",
+    ExitCode.UNAVAILABLE: "an engine, a provider, a registry or a backend is not available; `doctor` found an error",
+    ExitCode.LOCKED: "somebody else is at work on the stack",
+    ExitCode.REFUSED: "refused: by protection, by a policy, by a plan that no longer holds, or because nobody said yes",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+
 
 @dataclass(frozen=True, order=True)
 class Where:

@@ -79,27 +79,29 @@ class Settings:
 
     In a variable, a list is parted by commas, and `redact`, whose patterns may hold commas, by lines.
 
-    engine: `terraform`, `tofu`, `embedded`, or the path of a binary; None: what is there.
-    parallelism: units at work at once; 0: one per core.
-    commit: whether records are committed.
-    prune: whether units that left the spec are destroyed by plan and apply.
-    provider_mirror: folder of an unpacked provider mirror.
-    provider_cache: folder that downloaded providers are kept in; None: the user's cache folder.
-    lock_platforms: platforms whose hashes the dependency lock files hold (`linux_amd64`, …).
-    lock_timeout: how long Terraform waits for a state lock, as Terraform writes it (`30s`).
-    patience: seconds that a running Terraform may take to end after an interrupt before it is killed.
-    gateway: whether providers are shared by the commands of a run (`run`), also between runs (`warm`), or not (`off`).
-    gateway_skip: providers that every command starts itself (`hashicorp/aws`).
-    gateway_shared: providers of which one process may serve units in several folders: they write no files.
-    gateway_idle: how many provider processes may stay alive unused.
-    gateway_memory: MiB of memory of all provider processes beyond which unused ones are ended.
-    redact: more patterns (regular expressions) of what is never shown or recorded.
-    require_approvals: so many people have to approve what an apply is to do, besides those who changed it.
-    signed_approvals: only approvals in commits whose signatures git verifies count.
-    host_approvals: reviews at GitHub or GitLab count, too, for what a preview showed.
-    templates: folder of templates that `new` makes stacks and modules of, in the place of the shipped ones.
-    allow: see Allow; a table in the file, and one `INFRA_ORCH_ALLOW_<KEY>` variable for each key.
-    notify: who is told of what; tables in the file, and no variable.
+    engine: `"terraform"`, `"tofu"`, `"embedded"`, or the path of a binary. Without it: `terraform` on PATH, else `tofu`
+        on PATH, else the embedded one. 1.6 is the oldest that will do
+    parallelism: units at work at once; 0: one per core
+    commit: whether the records of applies and destroys are committed
+    prune: whether plan and apply destroy units that left the spec
+    provider_mirror: a folder that holds providers as a filesystem mirror of Terraform's
+    provider_cache: where downloaded providers are kept
+    lock_platforms: the platforms whose hashes the dependency lock files hold, such as `"linux_amd64"`; empty: this one
+    lock_timeout: how long Terraform waits for a state that somebody else has locked
+    patience: seconds that a running Terraform may take to end after an interrupt before it is killed
+    gateway: whether commands share providers: within a run, `"warm"`: also between runs, or `"off"`
+    gateway_skip: providers that every command starts itself, such as `"hashicorp/kubernetes"`
+    gateway_shared: providers of which one process may serve several units: they write no files
+    gateway_idle: how many provider processes may stay alive unused
+    gateway_memory: MiB of memory of all provider processes beyond which unused ones are ended
+    require_approvals: so many people have to approve what an apply is to do, besides those who changed it. Not in the
+        sandbox
+    signed_approvals: whether only approvals in commits whose signatures git verifies count
+    host_approvals: whether reviews of the pull request at GitHub or GitLab count, too, for what its preview showed
+    templates: a folder with templates that `new` makes stacks and modules of, in the place of the shipped ones
+    redact: more regular expressions of what is never shown or recorded
+    allow: what rendered files may have Terraform run and reach
+    notify: who is told of what: tables `[[notify]]`. The one setting without a variable
     """
 
     engine: str | None = None

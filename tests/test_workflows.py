@@ -114,6 +114,15 @@ def test_what_may_write_and_what_gets_a_token_is_this_and_no_more() -> None:
     }
 
 
+def test_the_job_that_publishes_the_documentation_runs_nothing_of_it() -> None:
+    jobs = workflow("docs.yml")["jobs"]
+    assert {name: job.get("permissions") for name, job in jobs.items()} == {
+        "build": None,
+        "publish": {"pages": "write", "id-token": "write"},
+    }
+    assert [step["uses"].partition("@")[0] for step in jobs["publish"]["steps"]] == ["actions/deploy-pages"]
+
+
 def test_where_there_are_credentials_no_python_of_the_project_is_evaluated() -> None:
     for name, job in jobs().items():
         scripts = "\n".join(step.get("run", "") for step in job["steps"]).replace("\\\n", "")
@@ -237,7 +246,7 @@ def test_a_tag_that_nobody_has_merged_is_not_built(tagging: Path) -> None:
 
 def test_a_hook_before_a_commit_is_a_command_that_there_is() -> None:
     hooks = loaded((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
-    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "begin.md").read_text(encoding="utf-8")
     hooks += [
         one
         for text in re.findall(r"^```yaml\n(repos:.*?)^```$", page, re.MULTILINE | re.DOTALL)

@@ -499,7 +499,7 @@ def _settled(arguments: Mapping[str, Any], keys: Keys | None) -> Mapping[str, An
         raise UserError(
             f'the bucket "{arguments.get("bucket")}" cannot be looked at as Terraform would: '
             f"{', '.join(strange)} in its backend",
-            hint="make it with your own tools; docs/commands.md#bootstrap says what belongs to it",
+            hint="make it with your own tools; docs/bootstrap.md says what belongs to it",
         )
     settled = arguments_by(keys, rest)
     if not role:

@@ -30,13 +30,24 @@ class Policy:
 
 
 def policy(severity: Severity = "deny", *, name: str = "") -> Callable[[Function], Policy]:
-    """Declare a function as a policy: `@policy("deny")`, or "warn".
+    """Declare a function as a policy, in a file in `policies/`.
 
-    The function is asked about each unit's plan, and returns or yields what it finds: a message, a Change, or both as
-    `(change, "message")`; nothing where all is well. Its name, or *name*, and the first line of its docstring tell what
-    it is about. A policy that raises is one that says no.
+    The function is asked about each unit's `Plan`, and returns or yields what it finds: a message, a `Change`, or both
+    as `(change, "message")`; nothing where all is well. The first line of its docstring tells what it is about. A
+    policy that raises is one that says no.
+
+    severity: `"deny"` stops the unit with exit code 77, `"warn"` says so and goes on.
+    name: what it is called, where it is not the function's name.
 
     Raises ValueError for another severity, TypeError where the parentheses are missing.
+
+    Example:
+        @policy("deny")
+        def databases_stay(plan: Plan) -> Iterator[tuple[Change, str]]:
+            '''Nothing destroys a database.'''
+            for change in plan.changes:
+                if change.type == "aws_db_instance" and change.destroys:
+                    yield change, "a database is destroyed"
     """
     given: object = severity
     if callable(given):

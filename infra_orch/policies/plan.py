@@ -13,9 +13,13 @@ from infra_orch.redact import MASK
 class Change:
     """What happens to one resource instance.
 
-    *address*, *type* and *provider* (its source address) are Terraform's own, and so are *actions*: `("create",)`,
-    `("delete", "create")`. *before* and *after* are its attributes, None where it is not there then; what is sensitive
-    is "(sensitive)". *unknown* has true in the place of what is known after apply only.
+    address: Terraform's: `module.store.aws_s3_bucket.this`.
+    type: Terraform's: `aws_s3_bucket`.
+    provider: its source address: `registry.terraform.io/hashicorp/aws`.
+    actions: Terraform's: `("create",)`, `("delete", "create")`.
+    before: its attributes as they are; None where it is not there. What is sensitive is "(sensitive)".
+    after: its attributes as they would be; None where it would be gone.
+    unknown: true in the place of each attribute that is known after apply only.
     """
 
     address: str
@@ -51,9 +55,13 @@ class Change:
 class Plan:
     """What would happen to a unit.
 
-    *stack* is the name of its stack's folder, *module* where its module lies (`modules/network`) or its address, *tags*
-    are those of the unit. *destroys*: the unit goes as a whole. *json* is what is handed on of the plan as Terraform
-    writes it, for policies in Rego; empty where there are none.
+    stack: the name of its stack's folder.
+    unit: its name.
+    module: where its module lies (`modules/network`), or the module's address.
+    tags: those of the unit.
+    destroys: whether the unit goes as a whole.
+    changes: what happens to each resource instance.
+    json: what is handed on of the plan as Terraform writes it, for policies in Rego; empty where there are none.
     """
 
     stack: str

@@ -71,10 +71,20 @@ class Identities:
 
 @dataclass(frozen=True, init=False, eq=False)
 class Credentials:
-    """Whose AWS credentials Terraform works with: `Credentials.role("arn:aws:iam::123456789012:role/deploy")`.
+    """Whose AWS credentials Terraform works with. They are given to `Stack(…)` for all its units, or to one unit.
 
-    They are given to `Stack(…)` for all its units, or to one unit. `Credentials(plan=…, apply=…)` puts two together:
-    one to read states and plan, the other to change things.
+    Made by the methods below; `Credentials(plan=…, apply=…)` puts two together.
+
+    plan: those that read states and plan.
+    apply: those that apply, destroy and change states.
+
+    Raises TypeError for an argument of the wrong kind, as everything here does.
+
+    Example:
+        credentials = Credentials(
+            plan=Credentials.profile("acme-read"),
+            apply=Credentials.role("arn:aws:iam::123456789012:role/deploy"),
+        )
     """
 
     identities: Identities
@@ -87,12 +97,22 @@ class Credentials:
 
     @classmethod
     def environment(cls) -> Credentials:
-        """The credentials of the environment that infra-orch runs in, as without any of this."""
+        """The credentials of the environment that infra-orch runs in, as without any of this.
+
+        Example:
+            own = stack.unit("own", module="network", credentials=Credentials.environment())
+        """
         return cls._of(None, None)
 
     @classmethod
     def profile(cls, name: str) -> Credentials:
-        """Those of a profile in AWS's configuration files: keys, SSO, a role, whatever it says."""
+        """Those of a profile in AWS's configuration files: keys, SSO, a role, whatever it says.
+
+        name: the profile's. One that asks for an MFA code is refused.
+
+        Example:
+            reader = Credentials.profile("acme-read")
+        """
         identity = ProfileIdentity(text("the profile's name", name))
         return cls._of(identity, identity)
 
@@ -107,9 +127,21 @@ class Credentials:
         source_identity: str | None = None,
         source: Credentials | None = None,
     ) -> Credentials:
-        """Those of a role, assumed with the credentials of *source*, or of the environment.
+        """Those of a role that is assumed.
 
-        *session_name* stands in AWS's logs: the id of the run by default. *duration* is in seconds, an hour by default.
+        arn: the role's.
+        session_name: stands in AWS's logs; None: the id of the run.
+        external_id: what the role's trust policy asks for.
+        duration: in seconds; None: an hour.
+        source_identity: stands in AWS's logs, too.
+        source: whose credentials assume it; None: those of the environment.
+
+        Example:
+            deployer = Credentials.role(
+                "arn:aws:iam::123456789012:role/deploy",
+                external_id="acme",
+                source=Credentials.profile("acme-ci"),
+            )
         """
 
         def assumed(on: Identity | None) -> Identity:
@@ -138,7 +170,13 @@ class Credentials:
     ) -> Credentials:
         """Those of a role, assumed with a token (OIDC) in a file; it is read anew each time.
 
-        Without *token_file* it is the file that the variable AWS_WEB_IDENTITY_TOKEN_FILE names.
+        arn: the role's.
+        token_file: the file; None: the one that the variable `AWS_WEB_IDENTITY_TOKEN_FILE` names.
+        session_name: stands in AWS's logs; None: the id of the run.
+        duration: in seconds; None: an hour.
+
+        Example:
+            from_ci = Credentials.web_identity("arn:aws:iam::123456789012:role/ci", token_file="/run/token")
         """
         identity = WebIdentity(
             arn=text("the role's ARN", arn),
@@ -150,8 +188,12 @@ class Credentials:
 
     @classmethod
     def command(cls, argv: list[str] | tuple[str, ...]) -> Credentials:
-        """Those that a program prints, as AWS's `credential_process` does. It is run without a shell, in the stack's
-        folder.
+        """Those that a program prints, as AWS's `credential_process` does.
+
+        argv: the program and its arguments. It runs without a shell, in the stack's folder, for a minute at most.
+
+        Example:
+            from_vault = Credentials.command(["./bin/credentials", "--account", "prod"])
         """
         identity = CommandIdentity(many("the command", argv, str, "strings, the program first"))
         return cls._of(identity, identity)

@@ -25,10 +25,23 @@ _BLOCKS: Mapping[str, tuple[str, ...]] = {
 class Provider:
     """A provider configuration that the stack's units may use.
 
-    *name* is the local name (`aws`). *source* (`hashicorp/aws`) and *version* (a constraint, `~> 5.0`) go to
-    `required_providers`. *alias* tells several configurations of one provider apart. Every other argument is the
-    provider's own; nested blocks are dicts (for AWS) or `block(...)`, and a list of them makes several. An argument
-    called like one of ours goes into *configuration*.
+    name: the local name: `aws`.
+    source: for `required_providers`: `hashicorp/aws`.
+    version: a constraint for `required_providers`: `~> 5.0`.
+    alias: tells several configurations of one provider apart.
+    configuration: the provider's own arguments, for those that are called like one of the above.
+    arguments: the provider's own arguments. Nested blocks are dicts (for AWS) or `block(...)`; a list of them makes
+        several.
+
+    Raises TypeError for an argument of the wrong kind.
+
+    Example:
+        virginia = Provider(
+            "aws",
+            alias="us",
+            region="us-east-1",
+            assume_role={"role_arn": "arn:aws:iam::123456789012:role/deploy", "external_id": env("EXTERNAL_ID")},
+        )
     """
 
     name: str
@@ -77,11 +90,16 @@ def _as_blocks(value: Input) -> Input:
 
 @dataclass(frozen=True, init=False, eq=False)
 class Backend:
-    """Where the state of each unit is kept: a backend type that Terraform has, and its configuration.
+    """Where the state of each unit is kept: any backend that Terraform has.
 
-    `{stack}` and `{unit}` in strings are replaced, so that every unit has a state of its own:
-    `Backend("gcs", bucket="acme-state", prefix="{stack}/{unit}")`. Credentials belong in the environment.
-    Raises TypeError for an argument of the wrong kind, as Provider does.
+    kind: Terraform's type of backend: `gcs`, `azurerm`, `remote` …
+    configuration: the backend's own arguments. `{stack}` and `{unit}` in strings are replaced, so that every unit has a
+        state of its own.
+
+    Credentials belong in the environment. Raises TypeError for an argument of the wrong kind.
+
+    Example:
+        in_gcs = Backend("gcs", bucket="acme-terraform-state", prefix="{stack}/{unit}")
     """
 
     type: str
@@ -99,17 +117,27 @@ class Backend:
 
 
 class LocalBackend(Backend):
-    """State in files beside the stack: `stacks/<stack>/state/`, ignored by git, for its owner only. The default."""
+    """State in files beside the stack: `stacks/<stack>/state/`, ignored by git, for its owner only. The default.
+
+    Example:
+        stack = Stack("dev", backend=LocalBackend())
+    """
 
     def __init__(self) -> None:
         super().__init__("local")
 
 
 class S3Backend(Backend):
-    """State in an S3 bucket, locked by S3's own lock file (Terraform 1.10 and later).
+    """State in an S3 bucket, encrypted, and locked by S3's own lock file (Terraform 1.10 and later).
 
-    *key* is a template with `{stack}` and `{unit}`. Every other argument of Terraform's S3 backend may be given;
-    `use_lockfile` and `encrypt` are on unless switched off.
+    bucket: the bucket's name. It has to exist.
+    region: where the bucket is.
+    key: a template with `{stack}` and `{unit}`.
+    configuration: every other argument of Terraform's S3 backend. `use_lockfile` and `encrypt` are on unless switched
+        off; before Terraform 1.10: `use_lockfile=False, dynamodb_table="…"`.
+
+    Example:
+        in_s3 = S3Backend(bucket="acme-terraform-state", region="eu-west-1", key="teams/web/{stack}/{unit}.tfstate")
     """
 
     def __init__(

@@ -22,9 +22,17 @@ Phase: TypeAlias = Literal["plan", "apply", "destroy"]
 class TaskContext(Protocol):
     """What a task is given.
 
-    `outputs` holds, by unit and output name, the values of the units upstream of the task. `deadline` is the time (as
-    of `time.monotonic()`) at which the task's time is up, or None. `sandbox` is whether the run works on the emulated
-    AWS, for what would be wrong in a real account, such as made-up data.
+    stack: the name of the stack's folder.
+    run_id: the id of the run, as `infra-orch history` lists it.
+    log: a logger; `infra-orch show RUN TASK` shows what it is told, with secrets hidden.
+    outputs: the values of the outputs of the units upstream of the task, by unit and name.
+    sandbox: whether the run works on the emulated AWS: for what would be wrong in a real account, such as made-up data.
+    deadline: the time, as of `time.monotonic()`, at which the task's time is up; None where it has no `timeout`.
+
+    Example:
+        @stack.task(after=[network])
+        def count_subnets(context: TaskContext) -> int:
+            return len(context.outputs["network"]["subnet_ids"])
     """
 
     stack: str
@@ -35,19 +43,46 @@ class TaskContext(Protocol):
     deadline: float | None
 
     def run(self, argv: Sequence[str], *, cwd: str | Path | None = None, timeout: float | None = None) -> str:
-        """Run a program, without a shell, and return what it printed.
+        """Run a program, without a shell, with the run's environment and credentials, and return what it printed.
 
-        Raises TaskProgramError where it fails or is not there, and TimeoutError after *timeout* seconds.
+        argv: the program and its arguments.
+        cwd: the folder to run it in; None: the stack's.
+        timeout: seconds that it may take; None: until the task's time is up.
+
+        Raises TaskProgramError where it fails or is not there, and TimeoutError where its time is up.
+
+        Example:
+            @stack.task(after=[web])
+            def deploy(context: TaskContext) -> str:
+                return context.run(["./deploy", context.outputs["web"]["name"]], timeout=60)
         """
 
     def client(self, service: str, *, region: str | None = None) -> Any:
-        """Return a boto3 client that talks to the account, or the sandbox, that this run talks to."""
+        """Return a boto3 client that talks to the account, or the sandbox, that this run talks to.
+
+        service: as boto3 calls it: `ec2`, `s3`.
+        region: as AWS calls it; None: that of the environment.
+
+        Example:
+            @stack.task(after=[store])
+            def put(context: TaskContext) -> None:
+                bucket = context.outputs["store"]["bucket"]
+                context.client("s3").put_object(Bucket=bucket, Key="ready", Body=b"")
+        """
 
     def notify(self, title: str, text: str = "", *, to: str) -> bool:
-        """Send a message to the address (of a chat, an e-mail, a webhook) that the variable *to* has.
+        """Send a message, and return whether it was sent; where not, the task's log says why.
 
-        Returns whether it was sent; where not, the task's log says why. Secrets are masked in it. In the sandbox
-        nobody is told. Raises ValueError where *to* is no variable's name.
+        title: its first line.
+        text: the rest. Secrets are masked in both.
+        to: the name of the variable that has the address of a chat, a mailbox or a webhook.
+
+        In the sandbox nobody is told. Raises ValueError where *to* is no variable's name.
+
+        Example:
+            @stack.task(after=[web])
+            def tell(context: TaskContext) -> None:
+                context.notify("web is up", to="SLACK_URL")
         """
 
 
@@ -56,7 +91,10 @@ TaskFunction: TypeAlias = Callable[[TaskContext], object]
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """One instance of a Terraform module in a stack. Made by `Stack.unit`."""
+    """One instance of a Terraform module in a stack. Made by `Stack.unit`.
+
+    name: what the unit is called: on the command line, in paths, in its state's key.
+    """
 
     name: str
     module: str
@@ -74,7 +112,11 @@ class Unit:
 
     @property
     def outputs(self) -> Outputs:
-        """References to the module's outputs: `network.outputs.vpc_id`."""
+        """References to the module's outputs: `network.outputs.vpc_id`.
+
+        Example:
+            stack.unit("web", module="web_servers", inputs={"vpc_id": network.outputs.vpc_id})
+        """
         return Outputs(self.name)
 
     def __repr__(self) -> str:
@@ -83,7 +125,10 @@ class Unit:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A Python function as a node of the graph. Made by `Stack.task`; calling it calls the function."""
+    """A Python function as a node of the graph. Made by `Stack.task`; calling it calls the function.
+
+    name: what the task is called.
+    """
 
     name: str
     function: TaskFunction
@@ -105,7 +150,11 @@ class Task:
 
 @dataclass(frozen=True)
 class UnitReference:
-    """A unit of another stack. Made by `StackReference.unit`."""
+    """A unit of another stack. Made by `StackReference.unit`.
+
+    stack: the path of that stack's folder below `stacks/`.
+    unit: the name of the unit in it.
+    """
 
     stack: str
     unit: str
@@ -126,12 +175,20 @@ class UnitReference:
 
 @dataclass(frozen=True)
 class StackReference:
-    """Another stack of the project. Made by `Stack.reference`."""
+    """Another stack of the project. Made by `Stack.reference`.
+
+    name: the path of its folder below `stacks/`.
+    """
 
     name: str
 
     def unit(self, name: str) -> UnitReference:
-        """Return a unit of that stack, for its outputs, or to come `after` it. Raises ValueError for no unit's name."""
+        """Return a unit of that stack, for its outputs, or to come `after` it.
+
+        name: the unit's name there. Whether there is such a unit is found when the stack is checked.
+
+        Raises ValueError for what cannot be a unit's name.
+        """
         if not NAME.fullmatch(text("the unit's name", name)):
             raise ValueError(f"{name!r} is not the name of a unit: letters, digits, _ and - make one")
         return UnitReference(self.name, name)
@@ -147,14 +204,23 @@ Node: TypeAlias = Unit | Task | UnitReference | str
 class Stack:
     """A deployable whole, usually an environment.
 
-    *name* identifies the stack and its states, wherever its folder lies. *backend* keeps each unit's state,
-    *providers* are the configurations that units may use, *tags* are tags of every unit (for selection on the
-    command line; tags of resources are the provider's own `default_tags`). *credentials* are those that Terraform
-    works with, where these are not the environment's. *concurrency*: by tag, how many of the units that have it may be
-    worked on at once (`{"account:prod": 4}`), for the sake of an API's rate limits.
+    name: identifies the stack and, in a shared backend, its states, wherever its folder lies.
+    backend: where each unit's state is kept.
+    providers: the provider configurations that units may use.
+    tags: tags of every unit, for `--tag` on the command line. Tags of *resources* are the provider's `default_tags`.
+    credentials: those that Terraform works with, where these are not the environment's.
+    concurrency: by tag, how many of the units that have it may be worked on at once (`{"account:prod": 4}`), for the
+        sake of an API's rate limits.
 
     Everything here raises TypeError for an argument of the wrong kind; what is wrong with a name or a value is found
     when the stack is checked, with everything else.
+
+    Example:
+        stack = Stack(
+            "prod",
+            backend=S3Backend(bucket="acme-terraform-state", region="eu-west-1"),
+            providers=[Provider("aws", source="hashicorp/aws", version="~> 5.0", region="eu-west-1")],
+        )
     """
 
     name: str
@@ -180,9 +246,16 @@ class Stack:
 
     @staticmethod
     def reference(name: str) -> StackReference:
-        """Return another stack of the project, to refer to what is in it: `Stack.reference("network").unit("vpc")`.
+        """Return another stack of the project, to refer to what is in it.
 
-        *name* is the path of its folder below `stacks/`, as on the command line. Raises ValueError for no such path.
+        name: the path of its folder below `stacks/`, as on the command line. Whether there is such a stack is found
+            when the stack is checked.
+
+        Raises ValueError for what cannot be such a path.
+
+        Example:
+            vpc = Stack.reference("network").unit("vpc")
+            stack.unit("web", module="web_servers", inputs={"vpc_id": vpc.outputs.id})
         """
         if not is_stack_name(text("the stack's name", name)):
             raise ValueError(f"{name!r} is not the name of a stack: the path of its folder below stacks/ is")
@@ -206,15 +279,30 @@ class Stack:
     ) -> Unit:
         """Declare an instance of a module, and return it so that others can refer to its outputs.
 
-        *module*: a name under `modules/`, a path that begins with `./` or `../` (from the stack's folder), a git or
-        archive source as Terraform writes it (`git::https://…?ref=v1`), or a registry address with *version*, a
-        constraint. *inputs*: values of the module's variables. *providers*: which configuration the module gets by
-        each of its provider names (`{"aws": eu, "aws.replica": us}`); the one without an alias otherwise.
-        *after*: units and tasks, and units of other stacks, to come after without taking a value from them.
-        *protect*: no run destroys or replaces anything in it. *tags*: for `--tag`. *formerly*: the unit's name before
-        it was renamed; its state moves along. *outputs* and *sensitive_outputs*: outputs of a remote module, whose
-        files cannot be read here, to be kept. *credentials*: those that Terraform works with, in the place of the
-        stack's.
+        name: what the unit is called: on the command line, in paths, in its state's key.
+        module: a name under `modules/`, a path that begins with `./` or `../` (from the stack's folder), a git or
+            archive source as Terraform writes it (`git::https://…?ref=v1`), or a registry address with *version*.
+        version: a constraint, for a module of a registry.
+        inputs: values of the module's variables, by name.
+        providers: which configuration the module gets by each of its provider names
+            (`{"aws": eu, "aws.replica": us}`); without it, the one that has no alias.
+        after: units and tasks, and units of other stacks, to come after without taking a value from them.
+        protect: no run destroys or replaces anything in it.
+        tags: more tags, for `--tag` and *concurrency*.
+        formerly: the unit's name before it was renamed; its state moves along at the next apply.
+        outputs: outputs of a remote module, whose files cannot be read here, to be kept.
+        sensitive_outputs: outputs to be treated as sensitive, whatever the module says.
+        credentials: those that Terraform works with, in the place of the stack's.
+
+        Raises TypeError for an argument of the wrong kind.
+
+        Example:
+            network = stack.unit(
+                "network",
+                module="network",
+                inputs={"name": "prod", "cidr_block": "10.20.0.0/16"},
+                protect=True,
+            )
         """
         unit = Unit(
             name=text("the unit's name", name),
@@ -264,11 +352,26 @@ class Stack:
         retry_delay: float = 1.0,
         timeout: float | None = None,
     ) -> Task | Callable[[TaskFunction], Task]:
-        """Declare a function as a node of the graph: `@stack.task(after=[web])`.
+        """Declare a function as a node of the graph. What it returns, as JSON has it, is recorded.
 
-        It runs after the units and tasks in *after*, before those in *before*, in every run of the kind *on*. It is
-        tried again up to *retries* times, *retry_delay* seconds later and twice as long each time; each try may take
-        *timeout* seconds. What it returns (as JSON has it) is recorded; what it raises fails it, not the run.
+        What it raises fails the task, not the run: what comes after it is blocked, and everything else goes on.
+
+        name: what the task is called, where it is not the function's name.
+        after: units and tasks that it comes after. It is given the outputs of the units among them, and of theirs.
+        before: units and tasks that it comes before.
+        on: in which kind of run: `"apply"`, `"destroy"` or `"plan"`.
+        retries: how often it is tried again.
+        retry_delay: seconds before the first of these, twice as many each time, 60 at most.
+        timeout: seconds that each try may take.
+
+        Raises TypeError for an argument of the wrong kind.
+
+        Example:
+            @stack.task(after=[web], retries=2, timeout=60)
+            def smoke_test(context: TaskContext) -> int:
+                wanted: int = context.outputs["web"]["server_count"]
+                assert wanted > 0, "nobody serves"
+                return wanted
         """
         where = where_called()
         optional_text("name=", name)

@@ -80,7 +80,12 @@ class _Opaque:
 class Reference(_Opaque):
     """A value of an upstream unit: an output, or a part of one by attribute, index or key.
 
-    Holds the unit's name and the steps to the value, the output's name first.
+    It can be an input, be in a list or a dict, and be in an f-string. While the spec is evaluated it has no value, so
+    testing, comparing, counting or adding to one raises TypeError; `expression()` computes with it.
+
+    Example:
+        first = network.outputs.subnet_ids[0]
+        name = f"{network.outputs.name}-web"
     """
 
     __slots__ = ("_steps", "_unit")
@@ -120,7 +125,12 @@ class Reference(_Opaque):
 
 
 class Outputs(_Opaque):
-    """All outputs of a unit. `outputs.vpc_id` and `outputs["vpc_id"]` are one of them; as an input it is their map."""
+    """All outputs of a unit. `outputs.vpc_id` and `outputs["vpc_id"]` are one of them; as an input it is their map.
+
+    Example:
+        vpc = network.outputs.vpc_id
+        everything = {"network": network.outputs}
+    """
 
     __slots__ = ("_unit",)
     _unit: str
@@ -149,7 +159,7 @@ class Outputs(_Opaque):
 
 
 class Expression(_Opaque):
-    """A raw HCL expression; references in its text become HCL."""
+    """A raw HCL expression; references in its text become HCL. Made by `expression()`."""
 
     __slots__ = ("text",)
     text: str
@@ -168,7 +178,10 @@ class Expression(_Opaque):
 
 
 class EnvironmentValue(_Opaque):
-    """The value of an environment variable, read when Terraform runs. Always sensitive, never rendered."""
+    """The value of an environment variable, read when Terraform runs. Always sensitive, never rendered.
+
+    Made by `env()`.
+    """
 
     __slots__ = ("name",)
     name: str
@@ -184,7 +197,10 @@ class EnvironmentValue(_Opaque):
 
 
 class Block(dict[str, "Input"]):
-    """A nested block of a provider's or backend's configuration: Terraform wants `x { … }` there, not `x = { … }`."""
+    """A nested block of a provider's or backend's configuration: Terraform wants `x { … }` there, not `x = { … }`.
+
+    Made by `block()`.
+    """
 
     def __repr__(self) -> str:
         return f"block({dict(self)!r})"
@@ -196,9 +212,14 @@ Input: TypeAlias = "str | int | float | bool | Opaque | Sequence[Input] | Mappin
 
 
 def expression(text: str) -> Expression:
-    """Return *text* as a raw HCL expression. References may stand in it: `expression(f"length({net.outputs.ids})")`.
+    """Return a raw HCL expression, which is passed on as it is.
+
+    text: HCL. References may stand in it, also in the quotes of its strings: there they become `${…}`.
 
     Raises ValueError for an empty text.
+
+    Example:
+        count = expression(f"length({network.outputs.subnet_ids})")
     """
     if not _is_text(text) or not text.strip():
         raise ValueError(f"expression({text!r}): the text of an HCL expression is wanted")
@@ -206,10 +227,17 @@ def expression(text: str) -> Expression:
 
 
 def env(name: str) -> EnvironmentValue:
-    """Return the value that the environment variable *name* will have when Terraform runs.
+    """Return the value that an environment variable will have when Terraform runs.
 
-    It is always sensitive, handed to Terraform as a variable, and never written to rendered files or records.
+    It is always sensitive, handed to Terraform as a variable, and never written to rendered files or records. A unit
+    whose variable is not set fails, and names it.
+
+    name: the variable's.
+
     Raises ValueError where *name* is not a name that a variable can have.
+
+    Example:
+        stack.unit("web", module="web_servers", inputs={"user_data": env("WEB_USER_DATA")})
     """
     if not _is_text(name) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError(f"env({name!r}): not the name of an environment variable")
@@ -217,7 +245,18 @@ def env(name: str) -> EnvironmentValue:
 
 
 def block(arguments: Mapping[str, Input] | None = None, /, **more: Input) -> Block:
-    """Return a nested configuration block: `Provider("kubernetes", exec=block(command="aws", args=[...]))`."""
+    """Return a nested configuration block, for a provider or a backend.
+
+    arguments: what is in it, where a name is not one that Python takes.
+    more: what is in it.
+
+    Example:
+        kubernetes = Provider(
+            "kubernetes",
+            source="hashicorp/kubernetes",
+            exec=block(api_version="client.authentication.k8s.io/v1beta1", command="aws", args=["eks", "get-token"]),
+        )
+    """
     return Block({**(arguments or {}), **more})
 
 
