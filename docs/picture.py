@@ -1,102 +1,154 @@
-"""Draw docs/at-work.svg, the picture in the README, from a real run: python docs/picture.py
+"""Record docs/at-work.svg, the picture in the README, from a real run: python docs/picture.py
 
-It runs the commands below in a temporary copy of the stack that `make demo --builtin` shows, and draws what they print.
+It types the commands below on a terminal of its own, in a temporary project made of this repository's modules, against
+the emulated AWS, and records what is seen, as `infra-orch --record` does. It takes minutes, and the AWS provider.
 """
 # ruff: noqa: INP001  a program, not a package
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import select
+import shlex
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import time
 from pathlib import Path
 
-from rich.console import Console
-from rich.terminal_theme import TerminalTheme
-from rich.text import Text
+from infra_orch.report.film import picture
+from infra_orch.report.tape import Tape
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "at-work.svg"
+TITLE = "A terminal: infra-orch applies a stack of six units over two regions, side by side, and records it in git"
 COMMANDS = (
-    "infra-orch plan prod",
-    "infra-orch apply prod --auto-approve | tail -n 1",
+    "infra-orch graph prod",
+    "infra-orch apply prod --sandbox --commit",
     "git log --oneline",
 )
-WIDTH = 80
-_COLOURS = ("18181f", "ec7070", "7ec878", "e2be68", "78aaec", "c88cdc", "60c4cc", "d6dae0")
-_RGB = [(int(text[:2], 16), int(text[2:4], 16), int(text[4:], 16)) for text in _COLOURS]
-DARK = TerminalTheme(_RGB[0], _RGB[-1], _RGB)
-# Rich's own frame, less the fonts that it would have fetched from elsewhere.
-FRAME = """\
-<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
-<title>infra-orch plans and applies a stack, and records it in git</title>
-<style>
-.{unique_id}-matrix {{
-  font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
-  font-size: {char_height}px;
-  line-height: {line_height}px;
-}}
-.{unique_id}-title {{ display: none }}
-{styles}
-</style>
-<defs>
-<clipPath id="{unique_id}-clip-terminal">
-<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" />
-</clipPath>
-{lines}
-</defs>
-{chrome}
-<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
-{backgrounds}
-<g class="{unique_id}-matrix">
-{matrix}
-</g>
-</g>
-</svg>
-"""
+WIDTH, HEIGHT = 90, 26
+QUESTION = b"Only 'yes' will be accepted: "
+STACK = '''\
+"""A network, web servers in it and alerts about them, in each of two regions."""
+
+from infra_orch import Provider, Stack
+
+REGIONS = {"eu": "eu-west-1", "us": "us-east-1"}
+AWS = {
+    name: Provider("aws", source="hashicorp/aws", version="~> 5.0", alias=name, region=region)
+    for name, region in REGIONS.items()
+}
+
+stack = Stack("prod", providers=list(AWS.values()))
+
+for name, provider in AWS.items():
+    here = {"aws": provider}
+    network = stack.unit(
+        f"network-{name}",
+        module="network",
+        inputs={"name": name, "cidr_block": "10.20.0.0/16", "zone_count": 2},
+        providers=here,
+    )
+    web = stack.unit(
+        f"web-{name}",
+        module="web_servers",
+        inputs={
+            "name": f"{network.outputs.name}-web",
+            "vpc_id": network.outputs.vpc_id,
+            "subnet_ids": network.outputs.subnet_ids,
+        },
+        providers=here,
+    )
+    stack.unit(
+        f"alerts-{name}",
+        module="alerts",
+        inputs={"name": name, "server_groups": {"web": web.outputs.group_name}, "email_addresses": ["ops@example.com"]},
+        providers=here,
+    )
+'''
 
 
 def main() -> int:
-    """Run the commands and write the picture. Raises CalledProcessError where one fails."""
-    console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115, PTH123 - ends with the program
+    """Type the commands and write the picture. Raises CalledProcessError where one fails."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "infra"
-        for part in ("modules", "stacks"):
-            shutil.copytree(ROOT / ".ci" / "demo" / part, folder / part)
-        env = _environment(Path(name))
-        for words in (
-            ["-c", "init.defaultBranch=main", "init", "--quiet"],
-            ["add", "--all"],
-            ["commit", "--quiet", "--message", "The stack prod"],
-        ):
-            subprocess.run(["git", *words], cwd=folder, env=env, check=True)
-        for command in COMMANDS:
-            console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
-            argv = ["sh", "-c", f"exec 2>&1; {command}"]
-            done = subprocess.run(argv, cwd=folder, env=env, check=True, stdout=subprocess.PIPE)
-            shown = done.stdout.decode().strip("\n")
-            if name in shown:
-                raise SystemExit(f"the picture would show a path of this machine: {shown}")
-            console.print(Text.from_ansi(shown), highlight=False)
-            console.print()
-    text = console.export_svg(title="infra-orch", theme=DARK, code_format=FRAME, unique_id="infra-orch")
-    PICTURE.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")
+        shutil.copytree(ROOT / "modules", folder / "modules")
+        (folder / "stacks" / "prod").mkdir(parents=True)
+        (folder / "stacks" / "prod" / "stack.py").write_text(STACK, encoding="utf-8")
+        environment = _environment(Path(name))
+
+        def quietly(line: str) -> None:
+            subprocess.run(shlex.split(line), cwd=folder, env=environment, check=True, stderr=subprocess.DEVNULL)
+
+        for line in ("git init --quiet", "git add --all", "git commit --quiet --message 'The stack prod'"):
+            quietly(line)
+        quietly("infra-orch sandbox start")
+        tape = Tape(WIDTH, HEIGHT)
+        try:
+            for command in COMMANDS:
+                _type(command, folder, environment, tape)
+        finally:
+            quietly("infra-orch sandbox stop")
+        if name in "".join(text for _, text in tape.pieces):
+            raise SystemExit("the picture would show a path of this machine")
+    PICTURE.write_text(picture(tape, TITLE), encoding="utf-8")
     return 0
 
 
+def _type(command: str, folder: Path, environment: dict[str, str], tape: Tape) -> None:
+    """Run a command on a terminal, and say yes to what it asks; all that is seen goes onto *tape*."""
+    tape.add("\033[32m$\033[0m ")
+    _press(command, tape)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
+    argv = shlex.split(command)
+    process = subprocess.Popen(argv, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    while select.select([ours], [], [])[0]:
+        try:
+            data = os.read(ours, 65536)
+        except OSError:  # what Linux says where all of the other side is closed
+            break
+        if not data:
+            break
+        tape.add(data.decode())
+        if data.endswith(QUESTION):
+            time.sleep(1.5)
+            os.write(ours, b"yes\n")
+    os.close(ours)
+    if code := process.wait():
+        raise subprocess.CalledProcessError(code, argv)
+    time.sleep(0.8)
+    tape.add("\n")
+
+
+def _press(text: str, tape: Tape) -> None:
+    for char in text:
+        tape.add(f"\033[1m{char}\033[0m")
+        time.sleep(0.04)
+    tape.add("\n")
+
+
 def _environment(home: Path) -> dict[str, str]:
-    who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in _WHO.items()}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INFRA_ORCH_", "TF_", "GIT_"))}
+    settings = ("INFRA_ORCH_", "TF_", "GIT_", "AWS_")
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(settings) or name in _PROVIDER_SETTINGS
+    }
     programs = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
-    return (
-        kept | who | {"HOME": str(home), "PATH": programs, "FORCE_COLOR": "1", "GIT_CONFIG_NOSYSTEM": "1"} | _NO_PAGER
+    (home / ".gitconfig").write_text(
+        "[user]\n\tname = Ada\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main\n[core]\n\tpager = cat\n",
+        encoding="utf-8",
     )
+    return kept | {"HOME": str(home), "PATH": programs, "GIT_CONFIG_NOSYSTEM": "1", "TERM": "xterm-256color"}
 
 
-_WHO = {"NAME": "Ada", "EMAIL": "ada@example.com"}
-_NO_PAGER = {"GIT_PAGER": "cat", "XDG_CACHE_HOME": ""}
+_PROVIDER_SETTINGS = ("INFRA_ORCH_PROVIDER_MIRROR", "INFRA_ORCH_PROVIDER_CACHE", "TF_CLI_CONFIG_FILE")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import TextIO
 from infra_orch.errors import Problem, UserError
 from infra_orch.report.screen import View
 from infra_orch.report.style import Style, safe, safe_in_colour
+from infra_orch.report.tape import TapedStream
 
 _POLL_SECONDS = 0.2
 
@@ -55,6 +56,11 @@ class Console:
         unwanted = self.json or any(os.environ.get(name) for name in ("NO_COLOR", "CI"))
         able = self.err.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
         return able and not unwanted and (self.err.encoding or "").lower().replace("-", "") == "utf8"
+
+    @property
+    def recorded(self) -> bool:
+        """Whether what is shown is also recorded, so that others may see it."""
+        return isinstance(self.out, TapedStream)
 
     def still(self) -> AbstractContextManager[None]:
         """Within it, the view draws nothing, so that anything can be written."""
@@ -114,6 +120,8 @@ class Console:
                 self._asking = False
             if not answer:
                 self.err.write("\n")
+            elif isinstance(self.err, TapedStream):
+                self.err.typed(answer)
             return answer.strip() == "yes"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,9 +20,14 @@ def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tu
             yield (*path, name), command
 
 
+@functools.cache
+def _root() -> Any:
+    return typer.main.get_command(app)
+
+
 def parses(words: list[str]) -> None:
     """Parse a command line down to its last command, as the program would, and run nothing."""
-    command: Any = typer.main.get_command(app)
+    command: Any = _root()
     context = None
     while True:
         context = command.make_context("infra-orch", list(words), parent=context)

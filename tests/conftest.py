@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import sysconfig
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
@@ -46,6 +48,7 @@ os.environ.setdefault("GOGC", "400")
 
 # Begun one after the other as they are, a file that takes a minute may be the last, and one core does nothing meanwhile.
 LONGEST = (
+    "shipped/test_shipped_batch.py",
     "commands/test_review_story.py",
     "gateway/test_differential.py",
     "shipped/test_shipped_analytics.py",
@@ -54,6 +57,10 @@ LONGEST = (
     "gateway/test_differential_aws.py",
     "shipped/test_shipped_modules.py",
     "shipped/test_shipped_fleet.py",
+    "docs/test_readme.py",
+    "docs/test_tutorial.py",
+    "commands/test_bootstrap.py",
+    "testing/test_testing_fixtures.py",
     "commands/test_kept_stacks.py",
     "commands/test_across_stacks.py",
     "faults/test_faults_machine.py",
@@ -72,6 +79,14 @@ LONGEST = (
     "commands/test_skip_truth.py",
 )
 """The files that take longest, the longest first: `make test` begins with them."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-pages",
+        action="store_true",
+        help="write what commands print into the pages that show it (tests/docs/test_tutorial.py)",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -99,6 +114,36 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "[user]\n\tname = Ada\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main\n"
     )
     return home
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this checkout without a network."""
+    folder = tmp_path_factory.mktemp("dist")
+    argv = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def stranger_venv(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the wheel in it. What it depends on is that of the one that runs the tests."""
+    venv = tmp_path_factory.mktemp("stranger") / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    (packages,) = venv.glob("lib/python*/site-packages")
+    # Of a folder that is named so, the .pth files are not read: the checkout, installed as editable there, is not found.
+    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n{sysconfig.get_path('platlib')}\n")
+    options = ("--no-deps", "--no-index", "--ignore-installed", "--disable-pip-version-check", "--quiet")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
+    argv = [str(venv / "bin" / "python"), "-P", "-m", "pip", "install", *options, str(wheel)]
+    done = subprocess.run(argv, env=environment, cwd=venv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return venv
 
 
 @dataclass(frozen=True)

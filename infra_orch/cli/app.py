@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,26 +36,44 @@ def _command() -> Callable[..., Any]:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. The one place where an error becomes an exit code."""
-    console = Console()
-    try:
-        return int(_command()(args=list(arguments), prog_name="infra-orch", standalone_mode=False) or 0)
-    except UserError as error:
+    # What a recording lasts for: also the error that a command ends with is in it.
+    with contextlib.ExitStack() as until_the_end:
+        try:
+            command, options = _command(), {"prog_name": "infra-orch", "standalone_mode": False}
+            return int(command(args=list(arguments), obj=Beyond(until_the_end, arguments), **options) or 0)
+        except Exception as error:  # noqa: BLE001  the boundary
+            return _told(error, Console())
+        except KeyboardInterrupt:
+            Console().note("interrupted")
+            return ExitCode.INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """What a command line knows besides its options: what lasts until its end, and its words."""
+
+    until_the_end: contextlib.ExitStack
+    arguments: Sequence[str]
+
+
+def _told(error: Exception, console: Console) -> int:
+    """Say what went wrong, and return its exit code."""
+    if isinstance(error, UserError):
         console.error(error)
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+    if isinstance(error, typer.Abort):
         console.note("interrupted")
         return ExitCode.INTERRUPTED
-    except OSError as error:
+    if isinstance(error, OSError):
         return _machine(error, console)
-    except Exception as error:  # noqa: BLE001  the boundary
-        if type(error).__name__ == "NoArgsIsHelpError":
-            console.note(str(error))
-            return ExitCode.USAGE
-        usage = _usage_error(error)
-        if usage:
-            console.error(UsageError(usage, hint=_help_of(error)))
-            return ExitCode.USAGE
-        return _defect(error, console)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        console.note(str(error))
+        return ExitCode.USAGE
+    usage = _usage_error(error)
+    if usage:
+        console.error(UsageError(usage, hint=_help_of(error)))
+        return ExitCode.USAGE
+    return _defect(error, console)
 
 
 def _usage_error(error: Exception) -> str:
@@ -121,6 +141,16 @@ def root(
             "--directory", "-C", metavar="DIR", help="Run as if started there.", envvar="INFRA_ORCH_DIRECTORY"
         ),
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record",
+            metavar="FILE",
+            help="Record what is shown, as an SVG picture that moves.",
+            envvar="INFRA_ORCH_RECORD",
+            show_default=False,
+        ),
+    ] = None,
     version: Annotated[  # noqa: ARG001  its callback does it
         bool,
         typer.Option(
@@ -129,12 +159,26 @@ def root(
     ] = False,
 ) -> int:
     """Orchestrates Terraform: stack specs in Python, truthful previews across units, results in git."""
+    if record is not None:
+        from infra_orch.commands.recording import recording
+
+        beyond: Beyond = ctx.obj
+        beyond.until_the_end.enter_context(recording(record, _without_record(beyond.arguments)))
     if directory is not None:
         try:
             os.chdir(directory)
         except OSError as error:
             raise UsageError(f'--directory "{directory}": {error.strerror}') from error
     return ExitCode.DONE if ctx.invoked_subcommand else _without_command(ctx)
+
+
+def _without_record(arguments: Sequence[str]) -> list[str]:
+    """The words of a command line but `--record FILE`: what the recording is of."""
+    kept = list(arguments)
+    if "--record" in kept:
+        at = kept.index("--record")
+        del kept[at : at + 2]
+    return [word for word in kept if not word.startswith("--record=")]
 
 
 def _without_command(ctx: typer.Context) -> int:

@@ -220,7 +220,8 @@ def _consent(console: Console, kind: str, shown: Shown) -> bool:
     names = [one.run.context.stack.name for one in shown.chosen]
     stacks = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more stacks" if len(names) > _NAMED else "")
     where = " in the sandbox" if shown.run.sandbox else ""
-    return console.ask(f"\n{kind.capitalize()} this to {stacks}{where}?", lambda: shown.run.context.supervisor.stopping)
+    what = "Destroy this in" if kind == "destroy" else f"{kind.capitalize()} this to"
+    return console.ask(f"\n{what} {stacks}{where}?", lambda: shown.run.context.supervisor.stopping)
 
 
 def _unseen(options: RunOptions, console: Console, shown: Shown, offer: Offer | None, approvals: Approvals) -> Consent:

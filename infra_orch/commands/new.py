@@ -193,4 +193,8 @@ def _tell(made: Made, start: Path, console: Console) -> None:
 
 
 def _relative(path: Path, start: Path) -> str:
-    return path.relative_to(start).as_posix() if path.is_relative_to(start) else str(path)
+    """The path as one would type it in *start*: from there, from the folder above, or whole."""
+    for folder, up in ((start, ""), (start.parent, "../")):
+        if path.is_relative_to(folder):
+            return up + path.relative_to(folder).as_posix()
+    return str(path)

@@ -44,8 +44,11 @@ def output(
     """Print the outputs of a stack, of a unit, or one raw value. Sensitive ones are masked unless *sensitive*, and so
     are those that hold a secret which Terraform does not know to be one.
 
-    Raises UsageError for a unit or output that is not there, UserError where a state cannot be read.
+    Raises UsageError for a unit or output that is not there, or for secrets that would be recorded, UserError where a
+    state cannot be read.
     """
+    if sensitive and console.recorded:
+        raise UsageError("--sensitive shows secrets, and --record would keep them", hint="leave out one of the two")
     opened = open_stack(project, stack, console, from_rendered=options.from_rendered)
     wanted = Wanted(units=(unit,)) if unit else Wanted()
     with session(project, opened, "output", console, Progress(), replace(options, wanted=wanted), locked=False) as run:

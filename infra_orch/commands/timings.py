@@ -21,6 +21,9 @@ def timings(project: Project, run: str, console: Console, *, trace: Path | None)
     Raises UsageError where there is no such run or several, UserError where its journal is not on this machine, or
     the trace cannot be written.
     """
+    if run == "last":
+        # Also `explain` and `output` have a journal; they are no runs whose time anybody asks for.
+        run, _ = find_run(project, run)
     run_id, journal = find_run(project, run, file=JOURNAL)
     if journal.name != JOURNAL:
         raise UserError(f"the timings of run {run_id} are not on this machine", hint="they stay where the run was made")

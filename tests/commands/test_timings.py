@@ -58,6 +58,12 @@ def test_a_person_sees_a_row_for_each_unit_and_what_was_waited_for(ran: Desk) ->
     assert {line.split()[1] for line in lines if line.startswith("* ")} == {"first", "then", "aside", "plan", "apply"}
 
 
+def test_what_only_looks_at_a_stack_is_not_the_last_run(ran: Desk) -> None:
+    before = json.loads(ran.run("timings", "last", "--json").out)["run"]
+    assert ran.run("explain", "dev", "first").code == 0
+    assert json.loads(ran.run("timings", "last", "--json").out)["run"] == before
+
+
 def test_a_trace_is_written_where_it_is_wanted(ran: Desk) -> None:
     assert ran.run("timings", "last", "--trace", "trace.json").out == ""
     events = json.loads((ran.root / "trace.json").read_text())["traceEvents"]
