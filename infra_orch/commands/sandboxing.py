@@ -27,8 +27,8 @@ _ANSWER_SECONDS = 0.5
 
 
 def emulator_folder(project: Project) -> Path:
-    """Where a kept emulator says who and where it is."""
-    return private_folder(project.scratch / "emulator")
+    """Where a kept emulator says who and where it is. It is there from the first start of one."""
+    return project.scratch / "emulator"
 
 
 def forget_sandbox(project: Project, url: str) -> None:
