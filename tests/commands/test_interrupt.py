@@ -293,12 +293,23 @@ def test_a_recover_that_is_killed_itself_is_done_again(two_units: Desk, start: C
     assert two_units.run("plan", "dev", "--detailed-exitcode").code == 0
 
 
+LATE_GIT = """#!/bin/sh
+case " $* " in *" update-ref "*)
+    while read -r line; do
+        [ "$line" != commit ] || {{ touch "{mark}"; sleep 1; }}
+        echo "$line"
+    done | {git} "$@"; exit ;;
+esac
+exec {git} "$@"
+"""
+
+
 def test_the_commit_of_a_killed_run_that_comes_late_is_its_record(two_units: Desk, start: Callable[..., Child]) -> None:
     """Whatever a recover that was killed meanwhile has written over it."""
     git = two_units.root.parent / "bin/git"
     git.parent.mkdir()
     mark = two_units.root.parent / "committing"
-    git.write_text(SLOW_GIT.format(mark=mark, git=shutil.which("git")))
+    git.write_text(LATE_GIT.format(mark=mark, git=shutil.which("git")))
     git.chmod(0o755)
     child = start("apply", "dev", "--auto-approve", PATH=f"{git.parent}:{os.environ['PATH']}")
     until(mark.exists, "the commit")

@@ -197,13 +197,14 @@ def migrate(context):
         file.write("once")
     time.sleep(60)
 """
+    migrated = desk.root.parent / "migrated"
     chain(desk, seconds=0, extra=task)
     child = start("apply", "dev", "--auto-approve")
-    until((desk.root.parent / "migrated").exists, "the task")
+    until(lambda: migrated.exists() and migrated.read_text(), "the task")
     child.kill_alone()
     recovered = desk.run("recover", "dev")
     assert "migrate: cancelled: it had begun when the run was killed" in recovered.out
-    assert (desk.root.parent / "migrated").read_text() == "once"
+    assert migrated.read_text() == "once"
 
 
 def test_a_destroy_that_was_killed_is_recorded_too(desk: Desk, start: Callable[..., Child]) -> None:
