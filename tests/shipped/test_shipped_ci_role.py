@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from stack_code import ROOT
 
 from infra_orch import Provider, Stack
+from infra_orch.sandbox import server
 from infra_orch.testing import Planned
 
 pytestmark = [pytest.mark.aws, pytest.mark.usefixtures("aws")]
@@ -103,6 +105,12 @@ def test_a_role_has_its_boundary_and_its_time(planned: Planned) -> None:
 @pytest.mark.parametrize("output", ["name", "arn", "kms_key_arn"])
 def test_what_a_store_is_called_is_known_before_it_is_there(planned: Planned, output: str) -> None:
     assert isinstance(planned.outputs["store"][output], str)
+
+
+@pytest.fixture
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with server.start_for_run(tmp_path_factory.mktemp("emulator")) as running:
+        yield running.url
 
 
 def test_a_role_that_nobody_could_take_is_refused(

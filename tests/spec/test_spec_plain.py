@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import textwrap
 from pathlib import Path
 
@@ -130,7 +129,7 @@ def test_no_name_on_the_lists_is_a_module_or_missing() -> None:
 
 
 def test_the_shipped_stacks_are_plain_or_known_not_to_be() -> None:
+    """The tasks of batch read the clock, those of analytics what is in a bucket."""
     folder = Path(__file__).parents[2] / "stacks"
-    for spec in folder.rglob("stack.py"):
-        ast.parse(spec.read_text())
-        assert plain_imports(spec.read_bytes()) is not None, spec
+    specs = {spec.parent.name: plain_imports(spec.read_bytes()) for spec in folder.rglob("stack.py")}
+    assert {name for name, found in specs.items() if found is None} == {"analytics", "batch"}
