@@ -32,7 +32,7 @@ SCENES = {
     """,
     r"infra-orch apply dev --plan ": "infra-orch destroy dev --auto-approve && infra-orch plan dev --out dev.plan",
     r"infra-orch destroy dev --unit ": "infra-orch apply dev --auto-approve",
-    r"infra-orch preview .* --from-rendered": COMMIT,
+    r"infra-orch preview .* --from-rendered": "git push --quiet",
     r"infra-orch rollback ": "infra-orch apply prod --auto-approve",
     r"infra-orch preview .* comment.md": "echo '# changed' >> modules/service/main.tf",
     r"infra-orch approve ": f"""
