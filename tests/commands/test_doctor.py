@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,6 +106,19 @@ def test_a_user_whom_git_does_not_know_is_a_warning(two_units: Desk, home: Path)
     (identity,) = findings(two_units)["identity"]
     assert identity["status"] == "warning"
     assert "git config --global user.name" in identity["mend"]
+
+
+def test_a_git_that_is_too_old_is_an_error(two_units: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "git").write_text(
+        f'#!/bin/sh\n[ "$1" != --version ] || {{ echo git version 2.25.1; exit; }}\nexec {shutil.which("git")} "$@"\n'
+    )
+    (old / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old}:{os.environ['PATH']}")
+    (git,) = findings(two_units)["git"]
+    assert (git["status"], git["mend"]) == ("error", "install git 2.28 or newer")
+    assert "2.25.1" in git["what"]
 
 
 def test_a_shallow_clone_is_a_warning(two_units: Desk, tmp_path: Path) -> None:
