@@ -125,9 +125,22 @@ def test_every_whole_stack_of_a_page_is_valid(page: Path, desk: Desk) -> None:
         assert result.code == 0, f"{page_name(page)}: {stack}: {result.err}"
 
 
-def test_the_stack_of_the_readme_is_valid(desk: Desk) -> None:
-    block = next(block for block in blocks(README) if block.kind == "python" and "stack = Stack(" in block.text)
-    shutil.copytree(ROOT / "modules", desk.root / "modules")
-    desk.write({"stacks/prod/stack.py": block.text})
-    result = desk.run("validate", "prod")
-    assert result.code == 0, result.err
+def readme_in_python() -> list[str]:
+    return [block.text for block in blocks(README) if block.kind == "python"]
+
+
+def test_the_readme_begins_with_the_stack_that_a_new_project_has(desk: Desk) -> None:
+    assert desk.run("new", "project", "../made").code == 0
+    made = (desk.root.parent / "made/stacks/dev/stack.py").read_text(encoding="utf-8")
+    assert made.endswith(readme_in_python()[0])
+
+
+def test_the_stacks_of_the_readme_are_valid(desk: Desk) -> None:
+    assert desk.run("new", "project", "../made").code == 0
+    first, task, *others = readme_in_python()
+    with_task = first.replace("import Stack", "import Stack, TaskContext") + task
+    shutil.copytree(ROOT / "modules", desk.root.parent / "made/modules", dirs_exist_ok=True)
+    for name, text in {"dev": with_task, "prod": next(text for text in others if "stack = Stack(" in text)}.items():
+        desk.write({f"../made/stacks/{name}/stack.py": text})
+        result = desk.run("-C", "../made", "validate", name)
+        assert result.code == 0, result.err

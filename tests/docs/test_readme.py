@@ -32,6 +32,7 @@ SCENES = {
     """,
     r"infra-orch apply dev --plan ": "infra-orch destroy dev --auto-approve && infra-orch plan dev --out dev.plan",
     r"infra-orch destroy dev --unit ": "infra-orch apply dev --auto-approve",
+    r"infra-orch sandbox rehearse ": COMMIT,
     r"infra-orch preview .* --from-rendered": "git push --quiet",
     r"infra-orch rollback ": "infra-orch apply prod --auto-approve",
     r"infra-orch preview .* comment.md": "echo '# changed' >> modules/service/main.tf",
@@ -86,14 +87,13 @@ def lines() -> Iterator[Line]:
 
 @pytest.fixture
 def user(stranger_venv: Path, tmp_path: Path) -> User:
-    """A stranger whom git knows, in a folder beside a project of stacks such as the README speaks of."""
+    """A stranger whom git knows, in a checkout whose stacks need no provider, beside stacks such as the README speaks of."""
     home = tmp_path / "home"
     home.mkdir()
     (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.com\n", encoding="utf-8")
-    checkout = tmp_path / "checkout"
-    checkout.mkdir()
-    shutil.copytree(ROOT / ".ci" / "demo" / "modules", tmp_path / "more" / "modules")
-    shutil.copytree(ROOT / ".ci" / "demo" / "stacks", tmp_path / "more" / "stacks")
+    checkout = tmp_path / "infra-orch"
+    for name in ("modules", "stacks"):
+        shutil.copytree(ROOT / ".ci" / "demo" / name, checkout / name)
     for name, text in MORE.items():
         file = tmp_path / "more" / name
         file.parent.mkdir(parents=True)
