@@ -153,8 +153,8 @@ class Pool:
         del self._expecting[place]
         if spare := self._spares.pop(place, None):
             spare.cancel()
-            if process := _result(spare):
-                self.retire(process)
+            # Once it is over: where the handshake has just come, asyncio.wait_for() of Python 3.11 loses the cancellation.
+            spare.add_done_callback(self._not_needed)
 
     async def pure(self, place: Place, method: str, headers: Headers, body: bytes, tally: Tally) -> Answer:
         """The answer to a call that depends on nothing but the program, the environment and the request.
@@ -278,6 +278,10 @@ class Pool:
         self._processes.add(process)
         self._keep(self._watch(process))
         return process
+
+    def _not_needed(self, done: asyncio.Future[Process]) -> None:
+        if process := _result(done):
+            self.retire(process)
 
     async def _spare(self, place: Place) -> Process | None:
         """The process that was started because one would be needed."""
