@@ -77,7 +77,8 @@ class Side:
     @cached_property
     def key(self) -> str:
         """What is equal for sides that are."""
-        return json.dumps([self.value, self.sensitive or None, self.unknown or None], sort_keys=True, default=str)
+        marks = [_marked(self.sensitive), _marked(self.unknown)]
+        return json.dumps([self.value, *marks], sort_keys=True, default=str)
 
     def text(self, name: str, redactor: Redactor) -> str:
         """It as a person is shown it. *name* is what it is called, which may tell that it is a secret."""
@@ -127,6 +128,18 @@ def differences(old: Side, new: Side, path: Path = ()) -> Iterator[tuple[Path, S
             yield from differences(old.child(key), new.child(key), (*path, key))
     elif path:
         yield path, old, new
+
+
+def _marked(marks: Any) -> Any:
+    """What is marked as sensitive or unknown; None where nothing is. Terraform says so in ways that mean the same: an
+    unmarked list of two has `[]`, `[false, false]`, or nothing at all.
+    """
+    if isinstance(marks, Mapping):
+        return {key: found for key, part in marks.items() if (found := _marked(part)) is not None} or None
+    if isinstance(marks, list):
+        found = [_marked(part) for part in marks]
+        return found if any(part is not None for part in found) else None
+    return marks or None
 
 
 def _lists(old: Side, new: Side, path: Path) -> Iterator[tuple[Path, Side, Side]]:

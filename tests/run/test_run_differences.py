@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from infra_orch.redact import Redactor
 from infra_orch.run.differences import Side, differences
 
@@ -19,6 +21,11 @@ def shown(old: Any, new: Any, *, sensitive: Any = None, unknown: Any = None) -> 
 
 def test_what_is_equal_is_not_shown() -> None:
     assert shown({"a": [1, {"b": None}]}, {"a": [1, {"b": None}]}) == []
+
+
+@pytest.mark.parametrize("unmarked", [{}, {"a": []}, {"a": [False, False]}, {"a": [{}, {"b": False}]}])
+def test_what_is_equal_is_not_shown_however_terraform_says_that_all_of_it_is_known(unmarked: Any) -> None:
+    assert shown({"a": ["x", "y"]}, {"a": ["x", "y"]}, unknown=unmarked) == []
 
 
 def test_only_the_part_that_changes_is_shown() -> None:
