@@ -153,7 +153,7 @@ class Pool:
         del self._expecting[place]
         if spare := self._spares.pop(place, None):
             spare.cancel()
-            # Once it is over: where the handshake has just come, asyncio.wait_for() of Python 3.11 loses the cancellation.
+            # Once it is over: where the handshake has just come, wait_for() of Python 3.11 loses the cancellation.
             spare.add_done_callback(self._not_needed)
 
     async def pure(self, place: Place, method: str, headers: Headers, body: bytes, tally: Tally) -> Answer:
