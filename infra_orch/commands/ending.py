@@ -162,9 +162,16 @@ def _is_worth_a_record(one: Ended) -> bool:
 
 
 def _is_new(one: Ended) -> bool:
-    """Whether units are as declared, though they depend on something else than at their last apply."""
+    """Whether units are as declared, though they depend on something else than at their last apply, or had none."""
     known = one.run.records.units()
-    return any(_confirmed(node, known.get(name)) for name, node in one.nodes.items())
+    return any(_adopted(node, known.get(name)) or _confirmed(node, known.get(name)) for name, node in one.nodes.items())
+
+
+def _adopted(node: Planned, record: Mapping[str, Any] | None) -> bool:
+    """Whether a unit that has no record exists as it is declared: its state was brought here."""
+    outcome = node.outcome
+    as_declared = outcome.status is Status.UNCHANGED and not outcome.destroys_unit
+    return as_declared and bool(outcome.addresses) and (record is None or not exists(record))
 
 
 def _confirmed(node: Planned, record: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -294,8 +301,7 @@ def _unit_records(
         if confirmed := _confirmed(node, known.get(name)):
             found[name] = confirmed
             continue
-        adopted = outcome.status is Status.UNCHANGED and name not in known and not outcome.destroys_unit
-        if not changed_the_world(outcome) and not (adopted and outcome.addresses):
+        if not changed_the_world(outcome) and not _adopted(node, known.get(name)):
             continue
         path = context.work / name / LOCK_FILE
         lock = path.read_text(encoding="utf-8") if path.is_file() else ""

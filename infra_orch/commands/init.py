@@ -277,4 +277,5 @@ def _takeover(source: Path) -> Iterator[str]:
     yield f'  3. infra-orch tf {name} {name} -- state push "$PWD/old.tfstate"'
     yield f"  4. terraform -chdir={folder} state list | grep -vE '(^|\\.)data\\.' | while read -r it; do"
     yield f'       infra-orch tf {name} {name} -- state mv "$it" "module.{name}.$it" </dev/null; done'
-    yield f"  5. infra-orch plan {name}: it has no changes? Then run Terraform in {source.as_posix()} itself no more"
+    yield f"  5. infra-orch plan {name}: it has no changes? Then infra-orch apply {name} records that it is here, and"
+    yield f"     Terraform is run in {source.as_posix()} itself no more"

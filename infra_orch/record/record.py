@@ -98,6 +98,7 @@ def unit_record(
     """Return the record of a unit's last apply: who, when, with what, what was done, and outputs that are no secret."""
     outcome = node.outcome
     destroyed = outcome.destroys_unit and outcome.status is Status.APPLIED
+    adopted = outcome.status is Status.UNCHANGED  # it is as an apply would leave it, and has no record yet
     outputs = {} if outcome.destroys_unit else _outputs(node, redactor)
     return {
         "$schema": UNIT_SCHEMA_ID,
@@ -105,7 +106,7 @@ def unit_record(
         **facts.as_json(),
         "unit": outcome.name,
         "module": module,
-        "status": "destroyed" if destroyed else str(outcome.status),
+        "status": "destroyed" if destroyed else str(Status.APPLIED if adopted else outcome.status),
         "changes": outcome.counts.as_json(),
         "resources": _resources(outcome),
         "unfinished": [redactor.text(address) for address in outcome.unfinished],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -106,6 +107,12 @@ def test_a_root_module_is_taken_over_with_its_state_by_the_commands_that_are_pri
         assert plain.run("tf", "net", "net", "--", "state", "mv", address, f"module.net.{address}").code == 0
     plan = plain.run("plan", "net", "--detailed-exitcode")
     assert plan.code == 0, plan.out + plan.err
+    # It exists, and nothing was ever done here: so that the lists and drift know of it, an apply records it.
+    assert "recorded in" in plain.run("apply", "net", "--auto-approve").err
+    (stack,) = json.loads(plain.run("list", "--json").out)["stacks"]
+    assert [unit["state"] for unit in stack["units"]] == ["current"]
+    assert "never applied" not in plain.run("drift", "net").err
+    assert "recorded in" not in plain.run("apply", "net", "--auto-approve").err
 
 
 def test_a_bucket_of_states_stays_the_same_one(plain: Desk) -> None:
