@@ -7,9 +7,10 @@ import errno
 import io
 import os
 import select
+import shlex
 import sys
 import termios
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TextIO
@@ -26,12 +27,13 @@ _POLL_SECONDS = 0.2
 class Console:
     """Where output goes. *json* is whether stdout holds one document and nothing else.
 
-    *view* is what draws on stderr now, if anything does.
+    *words* are those of the command line, without the program. *view* is what draws on stderr now, if anything does.
     """
 
     json: bool = False
     out: TextIO = field(default_factory=lambda: sys.stdout or io.StringIO())  # closed: there is nobody to read it
     err: TextIO = field(default_factory=lambda: sys.stderr or io.StringIO())
+    words: Sequence[str] = ()
     view: View | None = field(default=None, repr=False)
     _asking: bool = field(default=False, init=False, repr=False)
 
@@ -61,6 +63,10 @@ class Console:
     def recorded(self) -> bool:
         """Whether what is shown is also recorded, so that others may see it."""
         return isinstance(self.out, TapedStream)
+
+    def again(self, *more: str) -> str:
+        """The same command with *more* words: whatever else was said narrows down what it does."""
+        return shlex.join(["infra-orch", *self.words, *more])
 
     def still(self) -> AbstractContextManager[None]:
         """Within it, the view draws nothing, so that anything can be written."""

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from infra_orch.cli import following, gateway, mending, new, reading, reviewing, running, sandbox
+from infra_orch.cli.here import typed
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 
@@ -39,8 +40,10 @@ def run(arguments: Sequence[str]) -> int:
     # What a recording lasts for: also the error that a command ends with is in it.
     with contextlib.ExitStack() as until_the_end:
         try:
+            words = _without_record(arguments)
+            until_the_end.enter_context(typed(words))
             command, options = _command(), {"prog_name": "infra-orch", "standalone_mode": False}
-            return int(command(args=list(arguments), obj=Beyond(until_the_end, arguments), **options) or 0)
+            return int(command(args=list(arguments), obj=Beyond(until_the_end, words), **options) or 0)
         except Exception as error:  # noqa: BLE001  the boundary
             return _told(error, Console())
         except KeyboardInterrupt:
@@ -53,7 +56,16 @@ class Beyond:
     """What a command line knows besides its options: what lasts until its end, and its words."""
 
     until_the_end: contextlib.ExitStack
-    arguments: Sequence[str]
+    words: Sequence[str]
+
+
+def _without_record(arguments: Sequence[str]) -> list[str]:
+    """The words of a command line but `--record FILE`: what the recording is of, and what can be typed again."""
+    kept = list(arguments)
+    if "--record" in kept:
+        at = kept.index("--record")
+        del kept[at : at + 2]
+    return [word for word in kept if not word.startswith("--record=")]
 
 
 def _told(error: Exception, console: Console) -> int:
@@ -163,22 +175,13 @@ def root(
         from infra_orch.commands.recording import recording
 
         beyond: Beyond = ctx.obj
-        beyond.until_the_end.enter_context(recording(record, _without_record(beyond.arguments)))
+        beyond.until_the_end.enter_context(recording(record, beyond.words))
     if directory is not None:
         try:
             os.chdir(directory)
         except OSError as error:
             raise UsageError(f'--directory "{directory}": {error.strerror}') from error
     return ExitCode.DONE if ctx.invoked_subcommand else _without_command(ctx)
-
-
-def _without_record(arguments: Sequence[str]) -> list[str]:
-    """The words of a command line but `--record FILE`: what the recording is of."""
-    kept = list(arguments)
-    if "--record" in kept:
-        at = kept.index("--record")
-        del kept[at : at + 2]
-    return [word for word in kept if not word.startswith("--record=")]
 
 
 def _without_command(ctx: typer.Context) -> int:

@@ -8,8 +8,7 @@ import typer
 
 from infra_orch.cli import completion
 from infra_orch.cli import options as o
-from infra_orch.cli.here import project_here
-from infra_orch.console import Console
+from infra_orch.cli.here import console_here, project_here
 
 
 def reconcile(
@@ -89,7 +88,7 @@ def reconcile(
     )
     wish = Wish(tuple(stack or ()), branch, remote, signed, None if no_lease else lease or branch, lease_seconds)
     load = partial(project_here, no_gateway=no_gateway, parallelism=parallelism, engine=engine)
-    return command(load, wish, options, Console(json=json), watch=watch)
+    return command(load, wish, options, console_here(json=json), watch=watch)
 
 
 def rollback(
@@ -135,4 +134,4 @@ def rollback(
         detailed_exitcode=detailed_exitcode,
     )
     project = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine)
-    return command(project, stack, to, options, Console(json=json), branch=branch)
+    return command(project, stack, to, options, console_here(json=json), branch=branch)

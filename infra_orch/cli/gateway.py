@@ -5,8 +5,7 @@ from __future__ import annotations
 import typer
 
 from infra_orch.cli import options as o
-from infra_orch.cli.here import project_here
-from infra_orch.console import Console
+from infra_orch.cli.here import console_here, project_here
 
 gateway_app = typer.Typer(
     help="Providers that stay alive between runs, so that the next one is faster.",
@@ -20,7 +19,7 @@ def gateway_start() -> int:
     """Start a gateway that every run uses until it is stopped."""
     from infra_orch.commands import gateway
 
-    return gateway.start(project_here(), Console())
+    return gateway.start(project_here(), console_here())
 
 
 @gateway_app.command("stop", epilog="Example: infra-orch gateway stop")
@@ -28,7 +27,7 @@ def gateway_stop() -> int:
     """End it, and its providers, once no command uses them."""
     from infra_orch.commands import gateway
 
-    return gateway.stop(project_here(), Console())
+    return gateway.stop(project_here(), console_here())
 
 
 @gateway_app.command("status", epilog="Example: infra-orch gateway status")
@@ -36,4 +35,4 @@ def gateway_status(json: o.Json = False) -> int:
     """Say whether one is kept, and which providers it keeps."""
     from infra_orch.commands import gateway
 
-    return gateway.status(project_here(), Console(json=json))
+    return gateway.status(project_here(), console_here(json=json))

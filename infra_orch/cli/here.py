@@ -1,13 +1,36 @@
-"""The project that the command line works in, with the flags that were given over its settings."""
+"""What the command line works in: the project, with the flags that were given over its settings, and the console."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra_orch.console import Console
+
 if TYPE_CHECKING:
     from infra_orch.project import Project
+
+
+_WORDS: ContextVar[Sequence[str]] = ContextVar("the words of the command line that is run", default=())
+
+
+@contextlib.contextmanager
+def typed(words: Sequence[str]) -> Iterator[None]:
+    """Within it, these are the words of the command line, without the program."""
+    before = _WORDS.set(words)
+    try:
+        yield
+    finally:
+        _WORDS.reset(before)
+
+
+def console_here(*, json: bool = False) -> Console:
+    """A console that knows the words of the command line, for what is said of running it again."""
+    return Console(json=json, words=_WORDS.get())
 
 
 def project_here(*, no_gateway: bool = False, **flags: Any) -> Project:

@@ -8,8 +8,7 @@ import typer
 
 from infra_orch.cli import completion
 from infra_orch.cli import options as o
-from infra_orch.cli.here import project_here
-from infra_orch.console import Console
+from infra_orch.cli.here import console_here, project_here
 
 
 def bootstrap(
@@ -31,7 +30,7 @@ def bootstrap(
     from infra_orch.commands.bootstrap import bootstrap as command
     from infra_orch.commands.stacks import chosen_stacks
 
-    project, console = project_here(), Console(json=json)
+    project, console = project_here(), console_here(json=json)
     stacks = chosen_stacks(project, stack or (), console, everything=all)
     words = ["--all"] if all else list(stack or ())
     return command(project, stacks, console, words=words, check=check, auto_approve=auto_approve, sandbox=sandbox)
@@ -56,7 +55,7 @@ def recover(
     from infra_orch.commands.recover import recover as command
 
     options = RunOptions(sandbox=sandbox, auto_approve=auto_approve)
-    return command(project_here(engine=engine), stack, options, Console(), without_adopting=without_adopting)
+    return command(project_here(engine=engine), stack, options, console_here(), without_adopting=without_adopting)
 
 
 def unlock(
@@ -82,4 +81,4 @@ def unlock(
     from infra_orch.commands.unlock import unlock as command
 
     options = RunOptions(sandbox=sandbox, auto_approve=auto_approve)
-    return command(project_here(engine=engine), stack, unit, options, Console(), force=force)
+    return command(project_here(engine=engine), stack, unit, options, console_here(), force=force)

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from infra_orch.cli import completion
-from infra_orch.cli.here import project_here
-from infra_orch.console import Console
+from infra_orch.cli.here import console_here, project_here
 
 new_app = typer.Typer(
     help="Files to begin with: a project, a stack, a module.", no_args_is_help=True, rich_markup_mode=None
@@ -49,7 +48,7 @@ def new_project(
     """Make a project, with an example that can be planned at once."""
     from infra_orch.commands import new
 
-    return new.project(name, Console(), templates=templates, template=template)
+    return new.project(name, console_here(), templates=templates, template=template)
 
 
 @new_app.command("stack", epilog="Example: infra-orch new stack staging")
@@ -57,7 +56,7 @@ def new_stack(name: _NewName, template: Annotated[str | None, _template("stack")
     """Make a stack in this project: stacks/NAME/stack.py."""
     from infra_orch.commands import new
 
-    return new.stack(project_here(), name, Console(), template=template)
+    return new.stack(project_here(), name, console_here(), template=template)
 
 
 @new_app.command("module", epilog="Example: infra-orch new module queue")
@@ -65,7 +64,7 @@ def new_module(name: _NewName, template: Annotated[str | None, _template("module
     """Make a Terraform module in this project: modules/NAME/."""
     from infra_orch.commands import new
 
-    return new.module(project_here(), name, Console(), template=template)
+    return new.module(project_here(), name, console_here(), template=template)
 
 
 def init(
@@ -86,4 +85,4 @@ def init(
     """Make a project of a repository that is there; write over nothing."""
     from infra_orch.commands.init import init as command
 
-    return command(folder, from_ or (), Console())
+    return command(folder, from_ or (), console_here())

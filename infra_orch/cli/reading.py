@@ -9,8 +9,7 @@ import typer
 
 from infra_orch.cli import completion
 from infra_orch.cli import options as o
-from infra_orch.cli.here import project_here
-from infra_orch.console import Console
+from infra_orch.cli.here import console_here, project_here
 
 
 def list_(
@@ -22,7 +21,7 @@ def list_(
     """Show which stacks and units there are, and what of each has changed since its last apply."""
     from infra_orch.commands.list import list_stacks
 
-    console = Console(json=json)
+    console = console_here(json=json)
     return list_stacks(project_here(), stack or (), console, tags=tag or (), sandbox=sandbox)
 
 
@@ -39,7 +38,7 @@ def validate(
     from infra_orch.commands.stacks import chosen_stacks
     from infra_orch.commands.validate import validate as command
 
-    project, console = project_here(), Console()
+    project, console = project_here(), console_here()
     change = change_asked_for(base, wanted=affected, downstream=not no_downstream, why=why)
     return command(project, chosen_stacks(project, stack or (), console, everything=all, change=change), console)
 
@@ -65,7 +64,7 @@ def render(
     from infra_orch.commands.render import render as command
     from infra_orch.commands.stacks import chosen_stacks
 
-    project, console = project_here(), Console()
+    project, console = project_here(), console_here()
     change = change_asked_for(base, wanted=affected, downstream=not no_downstream, why=why)
     stacks = chosen_stacks(project, stack or (), console, everything=all, change=change)
     return command(project, stacks, console, check=check)
@@ -96,7 +95,7 @@ def graph(
     from infra_orch.commands.graph import graph as command
     from infra_orch.commands.stacks import chosen_stacks
 
-    project, console = project_here(), Console()
+    project, console = project_here(), console_here()
     change = change_asked_for(
         base, head, wanted=affected, downstream=not no_downstream, why=why, from_rendered=from_rendered
     )
@@ -120,7 +119,7 @@ def explain(
     from infra_orch.commands.options import RunOptions
 
     options = RunOptions(json=json, sandbox=sandbox, from_rendered=from_rendered)
-    return command(project_here(engine=engine), stack, unit, options, Console(json=json))
+    return command(project_here(engine=engine), stack, unit, options, console_here(json=json))
 
 
 def output(
@@ -143,7 +142,9 @@ def output(
     from infra_orch.commands.output import output as command
 
     options = RunOptions(json=json, sandbox=sandbox, from_rendered=from_rendered)
-    return command(project_here(engine=engine), stack, unit, name, options, Console(json=json), sensitive=sensitive)
+    return command(
+        project_here(engine=engine), stack, unit, name, options, console_here(json=json), sensitive=sensitive
+    )
 
 
 def history(
@@ -157,7 +158,7 @@ def history(
     """Show who did what to a stack, and when."""
     from infra_orch.commands.history import history as command
 
-    return command(project_here(), stack, Console(json=json), limit=limit, sandbox=sandbox)
+    return command(project_here(), stack, console_here(json=json), limit=limit, sandbox=sandbox)
 
 
 def show(
@@ -181,7 +182,7 @@ def show(
     """Show one run in full, or the output of a unit in it."""
     from infra_orch.commands.show import show as command
 
-    return command(project_here(), run, unit, Console(json=json), html=html)
+    return command(project_here(), run, unit, console_here(json=json), html=html)
 
 
 def timings(
@@ -201,7 +202,7 @@ def timings(
     """Show where the time of a run went."""
     from infra_orch.commands.timings import timings as command
 
-    return command(project_here(), run, Console(json=json), trace=trace)
+    return command(project_here(), run, console_here(json=json), trace=trace)
 
 
 def tf(
@@ -217,7 +218,7 @@ def tf(
     from infra_orch.commands.tf import tf as command
 
     options = RunOptions(sandbox=sandbox, from_rendered=from_rendered)
-    return command(project_here(engine=engine), stack, unit, tuple(arguments or ()), options, Console())
+    return command(project_here(engine=engine), stack, unit, tuple(arguments or ()), options, console_here())
 
 
 def doctor(
@@ -233,7 +234,7 @@ def doctor(
     """Say what of this machine and project would keep a run from going well, and what mends it."""
     from infra_orch.commands.doctor import doctor as command
 
-    return command(Console(json=json), engine=engine, online=online)
+    return command(console_here(json=json), engine=engine, online=online)
 
 
 def completion_(
@@ -249,4 +250,4 @@ def completion_(
     """Print the script by which a shell completes commands, options and names."""
     from infra_orch.commands.completion import completion as command
 
-    return command(shell, Console())
+    return command(shell, console_here())

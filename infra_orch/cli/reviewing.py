@@ -10,7 +10,7 @@ import typer
 
 from infra_orch.cli import completion
 from infra_orch.cli import options as o
-from infra_orch.cli.here import project_here
+from infra_orch.cli.here import console_here, project_here
 from infra_orch.cli.running import run_options
 from infra_orch.console import Console
 
@@ -131,7 +131,7 @@ def preview(
         detailed_exitcode=detailed_exitcode,
         policies=policies,
     )
-    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console()
+    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), console_here()
     with _poster(project, console, told, host, pull_request) if post else nullcontext() as poster:
         stacks = asked_for(project, stack or (), console, everything=False, affected=True, from_rendered=from_rendered)
         return command(project, stacks, options, told, console, poster)
@@ -163,4 +163,4 @@ def outdated(
     """Mark the previews of pull requests into a branch that has moved."""
     from infra_orch.commands.outdated import outdated as command
 
-    return command(project_here(), base, host, group, Console())
+    return command(project_here(), base, host, group, console_here())

@@ -8,7 +8,7 @@ import typer
 
 from infra_orch.cli import completion
 from infra_orch.cli import options as o
-from infra_orch.cli.here import project_here
+from infra_orch.cli.here import console_here, project_here
 from infra_orch.console import Console
 
 if TYPE_CHECKING:
@@ -73,7 +73,10 @@ def plan(
         detailed_exitcode=detailed_exitcode,
         policies=policies,
     )
-    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
+    project, console = (
+        project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine),
+        console_here(json=json),
+    )
     stacks = asked_for(project, stack or (), console, everything=all, affected=affected, from_rendered=from_rendered)
     return command(project, stacks, options, console)
 
@@ -117,7 +120,10 @@ def drift(
     from infra_orch.commands.drift import drift as command
     from infra_orch.commands.stacks import asked_for
 
-    project, console = project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine), Console(json=json)
+    project, console = (
+        project_here(no_gateway=no_gateway, parallelism=parallelism, engine=engine),
+        console_here(json=json),
+    )
     options = run_options(
         unit,
         tag,
@@ -232,7 +238,7 @@ def apply(
         resume=resume,
         policies=policies,
     )
-    console = Console(json=json)
+    console = console_here(json=json)
     posted = _applied(project, console, group, host, pull_request) if post else None
     stacks = (
         asked_for_by_bundle(stack or (), options, everything=all)
@@ -281,7 +287,13 @@ def approve(
     from infra_orch.commands.approve import approve as command
 
     return command(
-        project_here(), run or (), Console(), despite_policies=despite_policies, note=note, bundle=bundle, group=group
+        project_here(),
+        run or (),
+        console_here(),
+        despite_policies=despite_policies,
+        note=note,
+        bundle=bundle,
+        group=group,
     )
 
 
@@ -326,7 +338,7 @@ def destroy(
         full=full,
         policies=policies,
     )
-    console = Console(json=json)
+    console = console_here(json=json)
     stacks = asked_for(project, stack or (), console, everything=all, from_rendered=from_rendered)
     return command(project, stacks, options, console)
 

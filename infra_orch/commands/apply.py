@@ -75,7 +75,7 @@ def _run(
     if stacks.several:
         refuse_several(options)
     if not options.resume:
-        _refuse_unasked(stacks, options, console, kind)
+        _refuse_unasked(options, console, kind)
     parts = offer.parts(project, options, console) if offer else open_parts(project, stacks, options, console)
     if not parts:
         if offer:
@@ -136,7 +136,7 @@ def _in_sessions(
             return _Done(error.exit_code, documents, "waiting")
         if left and left.asked_before(shown.preview, shown.run):
             console.note(f"this is what run {left.run_id} showed and was told to do, so it is not asked again")
-        elif not _agreed(stacks, options, console, kind, shown):
+        elif not _agreed(options, console, kind, shown):
             finish_plan(shown.ended(), console, several=stacks.several)
             console.note(f"{kind} cancelled: nothing was changed.")
             # Who said no knows it.
@@ -190,18 +190,17 @@ def _apply(
     return _Done(code, documents, under_way=(started,))
 
 
-def _refuse_unasked(stacks: Asked, options: RunOptions, console: Console, kind: str) -> None:
+def _refuse_unasked(options: RunOptions, console: Console, kind: str) -> None:
     """Refuse to begin where nobody is there to be asked."""
     if not options.auto_approve and (not console.interactive or options.json):
-        command = f"apply {stacks.words} --plan {options.plan}" if options.plan else f"{kind} {stacks.words}"
         raise RefusedError(
             f"{kind} asks before it changes anything, and nobody is there to be asked",
-            hint=f"infra-orch {command} --auto-approve, if that is meant",
+            hint=f"{console.again('--auto-approve')}, if that is meant",
         )
 
 
-def _agreed(stacks: Asked, options: RunOptions, console: Console, kind: str, shown: Shown) -> bool:
-    _refuse_unasked(stacks, options, console, kind)
+def _agreed(options: RunOptions, console: Console, kind: str, shown: Shown) -> bool:
+    _refuse_unasked(options, console, kind)
     return options.auto_approve or _consent(console, kind, shown)
 
 

@@ -226,7 +226,7 @@ def _consent(looked: Sequence[_Looked], console: Console, *, auto_approve: bool)
     if console.json or not console.interactive:
         raise RefusedError(
             f"nobody is there to be asked whether that is to be made: {', '.join(names)}",
-            hint="--auto-approve says yes to it; --check only says what is missing",
+            hint=f"{console.again('--auto-approve')}, if that is meant; --check only says what is missing",
         )
     if not console.ask(f"Make what is missing of {', '.join(names)}?"):
         raise RefusedError("nothing was made")

@@ -93,7 +93,7 @@ def _fix(project: Project, stacks: Asked, options: RunOptions, console: Console,
     else:
         code = plan_back(project, stacks, some, told)
         code = ExitCode.CHANGES if code == ExitCode.DONE else code
-        console.note(f"nothing was changed; infra-orch drift {stacks.words} --fix --auto-approve does it")
+        console.note(f"nothing was changed; {console.again('--auto-approve')} does it")
     return _WayBack(code, json.loads(page.getvalue()) if page.getvalue() else None)
 
 
@@ -133,11 +133,16 @@ def _look(
         looked = {name: Looked(outcome, _record(name, runs)) for name, outcome in outcomes.items()}
         if not console.json:
             console.result(drift_lines(looked, console.style))
-            never = [name for part, run in zip(parts, runs, strict=True) for name in _never_applied(part, run)]
+            never = [
+                f"{part.name}/{name}" if stacks.several else name
+                for part, run in zip(parts, runs, strict=True)
+                for name in _never_applied(part, run)
+            ]
             if never:
                 console.note(f"never applied, so not looked at: {', '.join(never)}")
             if code == ExitCode.CHANGES and not fixes:
-                console.note(f"infra-orch plan {stacks.words} shows what an apply would make of it; --fix does, too")
+                words = f"{stacks.words}{' --sandbox' if runs[0].sandbox else ''}"
+                console.note(f"infra-orch plan {words} shows what an apply would make of it; --fix does, too")
         if issue and not runs[0].context.supervisor.stopping:
             issue.post(looked, runs[0].context.redactor)
         return _Seen(looked, code, {run.context.stack.folder.name: _document(run, outcomes) for run in runs})

@@ -180,7 +180,8 @@ class _Desk:
             return
         if not self._console.interactive or self._options.json:
             raise RefusedError(
-                f"{question} Nobody is there to be asked", hint="--auto-approve says yes to it, if that is meant"
+                f"{question} Nobody is there to be asked",
+                hint=f"{self._console.again('--auto-approve')}, if that is meant",
             )
         if not self._console.ask(question, lambda: self._context.supervisor.stopping):
             raise RefusedError("nothing more was changed", hint="run the same command again to go on")

@@ -106,7 +106,7 @@ def _asked(held: _Held, options: RunOptions, console: Console, run: Session) -> 
     if not console.interactive:
         raise RefusedError(
             f"nobody is there to be asked whether {held.lock.unit} is to be unlocked",
-            hint="--auto-approve says yes to it, if that is meant",
+            hint=f"{console.again('--auto-approve')}, if that is meant",
         )
     if not console.ask(f"Unlock {held.lock.unit}?", lambda: run.context.supervisor.stopping):
         raise RefusedError(f"{held.lock.unit} stays locked")

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import subprocess
 import sys
 import time
@@ -424,3 +425,20 @@ def test_in_a_fresh_clone_nothing_is_made_a_second_time_for_want_of_a_state(
     planned = two_units.run("plan", "dev")
     assert (planned.code, "no state is in stacks/dev/state/" in planned.err) == (0, True)
     assert two_units.run("destroy", "dev", "--auto-approve").code == 77
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["destroy", "dev", "--unit", "web"],
+        ["apply", "dev", "--sandbox", "--prune"],
+        ["apply", "--all", "--tag", "two words", "--engine", "terraform"],
+    ],
+)
+def test_where_nobody_can_be_asked_the_command_that_needs_no_question_does_no_more(
+    two_units: Desk, words: list[str]
+) -> None:
+    """Without what narrows it down it would be another one: of the whole stack, or of what is real."""
+    refused = two_units.run(*words)
+    assert refused.code == 77
+    assert f"→ {shlex.join(['infra-orch', *words, '--auto-approve'])}, if that is meant" in refused.err
