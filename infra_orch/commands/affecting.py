@@ -166,11 +166,15 @@ def refuse_chosen(wanted: Wanted) -> None:
 
 def tell_deleted(found: Affected, base: str, console: Console, *, prunes: bool) -> None:
     """Say which units and stacks a change deletes, and what destroys what still exists of them."""
-    units = [f"{stack}/{unit}" for stack, unit in found.deleted if stack in found.now]
-    stacks = [f"the stack {stack}" for stack in found.deleted_stacks]
-    if units or stacks:
+    if names := deleted_names(found):
         hint = "" if prunes else "; --prune destroys what still exists of it"
-        console.note(f"deleted since {base}: {', '.join((*units, *stacks))}{hint}")
+        console.note(f"deleted since {base}: {', '.join(names)}{hint}")
+
+
+def deleted_names(found: Affected) -> tuple[str, ...]:
+    """Return the units and the stacks that a change deletes, as they are told: `network/vpc`, `the stack network`."""
+    units = [f"{stack}/{unit}" for stack, unit in found.deleted if stack in found.now]
+    return (*units, *(f"the stack {stack}" for stack in found.deleted_stacks))
 
 
 def narrow(project: Project, stack: str, wanted: Wanted, change: Change, console: Console, *, prunes: bool) -> Wanted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from infra_orch.commands.affecting import Change, affected_units, narrow, refuse_chosen, tell_deleted
+from infra_orch.commands.affecting import Change, affected_units, deleted_names, narrow, refuse_chosen, tell_deleted
 from infra_orch.commands.gone import let_go_of, open_gone
 from infra_orch.commands.opening import Opened, open_stack, open_stacks
 from infra_orch.commands.options import RunOptions
@@ -57,7 +57,7 @@ def open_parts(project: Project, asked: Asked, options: RunOptions, console: Con
     if not asked.several:
         return [Part(open_stack(project, asked.only, console, from_rendered=options.from_rendered), options)]
     if options.change:
-        return _affected(project, asked, options, options.change, console)
+        return open_affected(project, asked, options, options.change, console)[0]
     opened = open_stacks(project, asked.names, console, from_rendered=options.from_rendered)
     settled = wanted_of_each(opened, options.wanted)
     wanted = {name: of_it for name, of_it in settled.items() if not of_it.nothing}
@@ -66,8 +66,14 @@ def open_parts(project: Project, asked: Asked, options: RunOptions, console: Con
     return [*parts, *_gone(project, options.deleted, options, let_go, console)]
 
 
-def _affected(project: Project, asked: Asked, options: RunOptions, change: Change, console: Console) -> list[Part]:
-    """What the *change* affects, and what it deletes where that is to be destroyed."""
+def open_affected(
+    project: Project, asked: Asked, options: RunOptions, change: Change, console: Console
+) -> tuple[list[Part], tuple[str, ...]]:
+    """Open what the *change* affects, and what it deletes where that is to be destroyed; where it is not, its names are
+    returned, too.
+
+    Raises as open_parts() does.
+    """
     refuse_chosen(options.wanted)
     found = affected_units(project, asked.names or None, change, console)
     prunes = options.prunes(project)
@@ -77,7 +83,8 @@ def _affected(project: Project, asked: Asked, options: RunOptions, change: Chang
     wanted = _wanted(found, prunes=prunes)
     opened = open_stacks(project, wanted, console, from_rendered=options.from_rendered)
     parts = [Part(one, replace(options, wanted=wanted[name]), found.let_go) for name, one in opened.items()]
-    return [*parts, *_gone(project, found.deleted_stacks if prunes else (), options, found.let_go, console)]
+    gone = _gone(project, found.deleted_stacks if prunes else (), options, found.let_go, console)
+    return [*parts, *gone], () if prunes else deleted_names(found)
 
 
 def _gone(

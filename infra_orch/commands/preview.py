@@ -14,7 +14,7 @@ from infra_orch.bundle.preview import DOCUMENT, REPORT
 from infra_orch.commands.bundling import PreviewWriter, preview_writer, room_for_bundles
 from infra_orch.commands.ending import exit_code, finish_plan
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.parts import open_parts
+from infra_orch.commands.parts import open_affected
 from infra_orch.commands.previewing import preview as plan_and_show
 from infra_orch.commands.recovering import sessions_after_the_dead
 from infra_orch.commands.stacks import Asked
@@ -100,7 +100,8 @@ def preview(
     with room_for_bundles(project) if writer else contextlib.nullcontext() as room:
         seen = _planned(project, stacks, options, writer, room, quiet)
         if poster:
-            _post(project, seen, About(options.change.base, "", told.group), told.limit, poster)
+            about = About(options.change.base, "", told.group, deleted=seen.deleted)
+            _post(project, seen, about, told.limit, poster)
         made = _text(project, seen, options.change.base, told)
         if told.out is None:
             console.document(made.rstrip("\n"))
@@ -125,7 +126,8 @@ def _write(path: Path, made: str, console: Console) -> None:
 @dataclass(frozen=True)
 class _Seen:
     """What was planned: the documents of the runs, the exit code, the bundles of the stacks' plans (None: there are to
-    be none), and what came after units that are deleted. *across*: what comes after what in another stack.
+    be none), and what came after units that are deleted. *across*: what comes after what in another stack. *deleted*: the
+    units and stacks that the change deletes and that are not to be destroyed.
     """
 
     runs: Runs
@@ -133,6 +135,7 @@ class _Seen:
     plans: Mapping[str, Path] | None = field(default_factory=dict)
     let_go: Mapping[str, frozenset[str]] = field(default_factory=dict)
     across: tuple[tuple[str, str], ...] = ()
+    deleted: tuple[str, ...] = ()
 
     @property
     def status(self) -> str:
@@ -165,7 +168,7 @@ def _post(project: Project, seen: _Seen, about: About, limit: int | None, poster
         return comment(seen.runs, of_commit, min(limit_of_host, limit or limit_of_host))
 
     told = Told(
-        verdict=verdict(nodes),
+        verdict=verdict(nodes, about.deleted),
         code=seen.code,
         text=in_characters,
         annotations=annotations_of(seen.runs, _prefix(project)),
@@ -194,7 +197,8 @@ def _text(project: Project, seen: _Seen, base: str, told: Wish) -> str:
     if told.format == "sarif":
         return sarif(seen.runs, _prefix(project))
     head = (repository.head() if repository else None) or ""
-    return comment(seen.runs, About(base, head, told.group, told.report_url), told.limit or LIMIT)
+    about = About(base, head, told.group, told.report_url, deleted=seen.deleted)
+    return comment(seen.runs, about, told.limit or LIMIT)
 
 
 def _planned(
@@ -205,9 +209,10 @@ def _planned(
     room: Path | None,
     console: Console,
 ) -> _Seen:
-    parts = open_parts(project, stacks, options, console)
+    assert options.change
+    parts, deleted = open_affected(project, stacks, options, options.change, console)
     if not parts:
-        return _Seen({}, ExitCode.DONE)
+        return _Seen({}, ExitCode.DONE, deleted=deleted)
     writer = writer.begun(parts) if writer else None
     with (
         progress_for(console) as progress,
@@ -222,4 +227,4 @@ def _planned(
         code = exit_code(shown.outcomes, runs[0], detailed=options.detailed_exitcode)
         edges = shown.selection.graph.edges
         across = tuple((a, b) for a, b in edges if stack_and_unit(a)[0] != stack_and_unit(b)[0])
-        return _Seen(found, code, plans, parts[0].let_go, across)
+        return _Seen(found, code, plans, parts[0].let_go, across, deleted)

@@ -48,6 +48,7 @@ class About:
     compared with nothing. *kind* is `preview` or `apply`.
 
     *group* tells the comments of one pull request apart. *report* is the address of the full report, if there is one.
+    *deleted*: the units and stacks that the change deletes and leaves as they are.
     """
 
     base: str
@@ -55,6 +56,7 @@ class About:
     group: str = "default"
     report: str = ""
     kind: str = "preview"
+    deleted: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ def comment(stacks: Mapping[str, Mapping[str, Any]], about: About, limit: int = 
     *stacks* are the documents of the runs (schema run-document-1), by the names of the stacks' folders.
     """
     nodes = nodes_of(stacks)
-    said = applied_verdict(nodes) if about.kind == "apply" else verdict(nodes)
+    said = applied_verdict(nodes) if about.kind == "apply" else verdict(nodes, about.deleted)
     head, foot = f"### {said}", _foot(stacks, about)
-    parts = [*_parts(nodes), *_left_over(stacks)]
+    parts = [*_parts(nodes), *_deleted(about.deleted), *_left_over(stacks)]
     texts, unseen = _fitted(parts, limit - length(head) - length(foot) - length(_apology(Counter(_UNSEEN))) - 10)
     return "\n\n".join(filter(None, [head, *texts, _apology(unseen), foot])) + "\n"
 
@@ -85,8 +87,11 @@ def nodes_of(stacks: Mapping[str, Mapping[str, Any]]) -> dict[str, Outcome]:
     return {f"{stack}/{name}": node for stack, run in stacks.items() for name, node in read_outcomes(run).items()}
 
 
-def verdict(nodes: Nodes) -> str:
-    """Return in one line what a run would do: `infra-orch: 1 to destroy, 2 to create · 3 units in 2 stacks`."""
+def verdict(nodes: Nodes, deleted: Sequence[str] = ()) -> str:
+    """Return in one line what a run would do: `infra-orch: 1 to destroy, 2 to create · 3 units in 2 stacks`.
+
+    *deleted*: the units and stacks that the change deletes and leaves as they are.
+    """
     statuses = Counter(node.status for node in nodes.values())
     said = [f"{statuses[status]} {status}" for status in _AMISS if statuses[status]]
     changed = [name for name, node in nodes.items() if _changes(node)]
@@ -94,6 +99,7 @@ def verdict(nodes: Nodes) -> str:
     said += [counts] if counts else ["only outputs change"] if changed else []
     tasks = [name for name, node in nodes.items() if node.is_task and node.status is Status.PLANNED]
     said += [f"{so_many(tasks, 'task')} to run"] if tasks else []
+    said += [f"{len(deleted)} deleted, not destroyed"] if deleted else []
     stacks = {name.rpartition("/")[0] for name in changed}
     where = f" · {so_many(changed, 'unit')} in {so_many(stacks, 'stack')}" if changed else ""
     return f"infra-orch: {', '.join(said) or 'no changes'}{where}"
@@ -225,6 +231,14 @@ def _rest(nodes: Nodes) -> Iterator[_Part]:
         if names:
             title = f"{so_many(names, 'unit')} {status}"
             yield _Part(_UNITS + 4, [(f"- {title}", "names"), (folded(title, [", ".join(names)], ""), "")])
+
+
+def _deleted(names: Sequence[str]) -> Iterator[_Part]:
+    """What the change takes out of its spec and leaves as it is."""
+    if names:
+        title = f"{len(names)} deleted by this change, and left as {'it is' if len(names) == 1 else 'they are'}"
+        whole = f"**{title}**: {', '.join(map(code, names))}. With `--prune`, what still exists is destroyed."
+        yield _Part(_UNITS - 1, [(f"- {title}", "names"), (whole, "")])
 
 
 def _left_over(stacks: Mapping[str, Mapping[str, Any]]) -> Iterator[_Part]:
