@@ -106,7 +106,7 @@ def _approvable(document: Mapping[str, Any], *, despite_policies: bool) -> dict[
     if document.get("dirty"):
         raise UsageError(
             f"run {run} was planned with changes that are not committed, so nobody else can see what it is of",
-            hint="commit them, and plan again",
+            hint="git status shows them; commit them, and plan again",
         )
     nodes = {name: one for name, one in read_outcomes(document).items() if not one.is_task}
     denied = {name: one for name, one in nodes.items() if one.status is Status.REFUSED and one.denials}

@@ -126,8 +126,8 @@ def _write(path: Path, made: str, console: Console) -> None:
 @dataclass(frozen=True)
 class _Seen:
     """What was planned: the documents of the runs, the exit code, the bundles of the stacks' plans (None: there are to
-    be none), and what came after units that are deleted. *across*: what comes after what in another stack. *deleted*: the
-    units and stacks that the change deletes and that are not to be destroyed.
+    be none), and what came after units that are deleted. *across*: what comes after what in another stack. *deleted*:
+    the units and stacks that the change deletes and that are not to be destroyed.
     """
 
     runs: Runs

@@ -33,6 +33,7 @@ from infra_orch.gateway.client import Gateway
 from infra_orch.git.repository import Repository, find_repository
 from infra_orch.process import Supervisor, allow_open_files
 from infra_orch.project import Project, StackFolder
+from infra_orch.record.carry import is_ours, is_rendered
 from infra_orch.record.record import RunFacts
 from infra_orch.record.store import Records, records_of
 from infra_orch.redact import Redactor
@@ -256,10 +257,24 @@ def _checkouts(many: Sequence[Request], repository: Repository | None) -> list[C
         return [Checkout(os.environ.get("USER", "unknown"), None, dirty=False) for _ in many]
     modules = repository.relative(many[0].project.root / "modules")
     own = [[repository.relative(request.folder.spec), repository.relative(request.folder.rendered)] for request in many]
-    changed = [PurePosixPath(path) for path in repository.dirty([modules, *(path for paths in own for path in paths)])]
-    dirty = {str(place) for path in changed for place in (path, *path.parents)}
+    changed = repository.dirty([modules, *(path for paths in own for path in paths)])
+    if changed and not many[0].part.options.from_rendered and _only_rendered(changed, many[0].project, repository):
+        changed = ()
+    dirty = {str(place) for path in map(PurePosixPath, changed) for place in (path, *path.parents)}
     user, commit = repository.user(), repository.head()
     return [Checkout(user, commit, dirty=not dirty.isdisjoint((modules, *paths))) for paths in own]
+
+
+def _only_rendered(changed: Sequence[str], project: Project, repository: Repository) -> bool:
+    """Whether all that differs from the commit is what came of it: files that are rendered of committed specs.
+
+    Also shared Python anywhere in the project goes into them, so nothing in it may differ but what runs write.
+    """
+    at = repository.relative(project.root)
+    prefix = "" if at == "." else f"{at}/"
+    if not all(is_rendered(path, prefix) for path in changed):
+        return False
+    return all(is_ours(path, prefix) for path in repository.dirty([at]))
 
 
 @contextlib.contextmanager

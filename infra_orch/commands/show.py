@@ -70,7 +70,8 @@ def _lines(run: Mapping[str, Any], console: Console) -> Iterator[str]:
         yield f"  when    {run['at']}, {run['duration_s']:.0f} s"
     if run.get("by"):
         yield f"  who     {safe(str(run['by']), keep_newlines=False)}"
-    yield f"  commit  {run.get('commit') or 'none'}{' (with changes)' if run.get('dirty') else ''}"
+    changes = ", and changes that were not committed" if run.get("dirty") else ""
+    yield f"  commit  {run.get('commit') or 'none yet'}{changes}"
     yield f"  engine  {engine.get('name')} {engine.get('version')}"
     yield ""
     for name, node in {**run["units"], **run["tasks"]}.items():

@@ -77,7 +77,7 @@ def comment(stacks: Mapping[str, Mapping[str, Any]], about: About, limit: int = 
     nodes = nodes_of(stacks)
     said = applied_verdict(nodes) if about.kind == "apply" else verdict(nodes, about.deleted)
     head, foot = f"### {said}", _foot(stacks, about)
-    parts = [*_parts(nodes), *_deleted(about.deleted), *_left_over(stacks)]
+    parts = [*_parts(nodes), *_deleted(about.deleted), *_left_over(stacks, about.deleted)]
     texts, unseen = _fitted(parts, limit - length(head) - length(foot) - length(_apology(Counter(_UNSEEN))) - 10)
     return "\n\n".join(filter(None, [head, *texts, _apology(unseen), foot])) + "\n"
 
@@ -241,9 +241,10 @@ def _deleted(names: Sequence[str]) -> Iterator[_Part]:
         yield _Part(_UNITS - 1, [(f"- {title}", "names"), (whole, "")])
 
 
-def _left_over(stacks: Mapping[str, Mapping[str, Any]]) -> Iterator[_Part]:
-    """What left its spec and would stay."""
+def _left_over(stacks: Mapping[str, Mapping[str, Any]], told: Sequence[str]) -> Iterator[_Part]:
+    """What left its spec before the change and would stay; not what was *told* already."""
     names = [f"{stack}/{unit}" for stack, run in stacks.items() for unit in run.get("left_over", ())]
+    names = [name for name in names if name not in told]
     if names:
         title = f"{so_many(names, 'unit')} left the spec and still {'exists' if len(names) == 1 else 'exist'}"
         whole = folded(f"{title}; <code>--prune</code> destroys what does", [", ".join(names)], "")

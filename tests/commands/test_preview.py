@@ -160,8 +160,18 @@ def test_a_change_of_several_stacks_is_one_comment(branch: Desk) -> None:
 def test_what_left_the_spec_and_stays_is_named(branch: Desk) -> None:
     done = branch.run("preview", "--base", "main-then", "--detailed-exitcode")
     assert done.code == 2
-    assert "1 unit left the spec and still exists; <code>--prune</code> destroys what does" in done.out
-    assert "to destroy" not in done.out
+    assert "1 deleted, not destroyed" in done.out.split("\n")[0]
+    assert "**1 deleted by this change, and left as it is**: `app/old`. With `--prune`" in done.out
+    assert "left the spec" not in done.out, "it is told once"
+
+
+def test_a_change_that_does_nothing_but_delete_is_not_said_to_change_nothing(branch: Desk) -> None:
+    branch.git("checkout", "--quiet", "main-then")
+    branch.git("rm", "--quiet", "-r", "stacks/app")
+    branch.commit("No app any more")
+    done = branch.run("preview", "--base", "main-then")
+    assert done.out.startswith("### infra-orch: 1 deleted, not destroyed\n")
+    assert "`the stack app`" in done.out
 
 
 def test_it_is_written_where_that_is_asked_for_and_is_a_document_for_programs(branch: Desk) -> None:
@@ -211,7 +221,7 @@ def test_a_plan_that_fails_is_told_and_the_exit_code_says_so(branch: Desk) -> No
     branch.write({"modules/it/main.tf": MODULE.replace("var.id\n", 'file("${path.module}/none")\n')})
     done = branch.run("preview", "--base", "main-then")
     assert done.code == 1
-    assert done.out.startswith("### infra-orch: 2 failed, 2 blocked\n")
+    assert done.out.startswith("### infra-orch: 2 failed, 2 blocked, 1 deleted, not destroyed\n")
     assert "#### `network/dns` failed" in done.out
     assert "Invalid value for" in done.out
 

@@ -189,3 +189,13 @@ def test_a_full_disk_at_the_end_loses_no_word_of_what_was_done(one: Desk) -> Non
     assert "the records of run" in result.err
     assert "Traceback" not in result.err
     assert not list((one.root / ".infra-orch").rglob("tfplan*"))
+
+
+def test_files_that_were_only_rendered_are_no_changes_that_were_not_committed(one: Desk) -> None:
+    """The commit holds all that they were made of; a module that was edited is what nobody finds there."""
+    planned = json.loads(one.run("plan", "dev", "--json").out)
+    assert "stacks/dev/rendered/web/main.tf" in one.git("status", "--porcelain", "--untracked-files=all")
+    module = one.root / "modules/one/main.tf"
+    module.write_text(module.read_text() + "# more\n")
+    edited = json.loads(one.run("plan", "dev", "--json").out)
+    assert (planned["dirty"], edited["dirty"]) == (False, True)
