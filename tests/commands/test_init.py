@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -116,6 +117,17 @@ def test_a_bucket_of_states_stays_the_same_one(plain: Desk) -> None:
     assert 'in a backend "gcs"' in (plain.root / "stacks/gcp/stack.py").read_text()
     for name in ("web", "gcp"):
         assert plain.run("validate", name).code == 0
+
+
+@pytest.mark.parametrize("name", ['a"""\nimport os', 'quoted"', "back\\slash", "bell\a", "größe"])
+def test_a_folder_may_be_called_anything_and_stays_a_name(plain: Desk, name: str) -> None:
+    plain.write({f"live/{name}/main.tf": SUB})
+    done = plain.run("init", "--from", f"live/{name}")
+    assert done.code == 0, done.err
+    (spec,) = plain.root.glob("stacks/*/stack.py")
+    tree = ast.parse(spec.read_text())
+    assert [type(part).__name__ for part in tree.body] == ["Expr", "ImportFrom", "Assign", "Expr"]
+    assert f"../../live/{name}" in [part.value for part in ast.walk(tree) if isinstance(part, ast.Constant)]
 
 
 @pytest.mark.parametrize(
