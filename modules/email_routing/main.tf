@@ -41,7 +41,8 @@ resource "aws_kms_key" "this" {
         Resource  = "*"
       },
       {
-        # By way of the bucket and the topic alone, whose policies say for which rule.
+        # For which rule, the policies of bucket and topic say. AWS does not document what else SES's calls by way of
+        # these two would say of themselves, and where a condition is not met, mails are lost.
         Sid       = "SesEncrypts"
         Effect    = "Allow"
         Principal = { Service = "ses.amazonaws.com" }

@@ -241,6 +241,11 @@ def test_a_table_has_its_keys_its_index_and_its_time_to_live(applied: Applied) -
     assert found == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
 
 
+def test_an_attribute_that_would_be_both_keys_is_refused(applied: Applied) -> None:
+    with pytest.raises(RunFailedError, match="placed cannot be both keys of the table orders"):
+        applied.plan_again({"orders": {"hash_key": {"name": "placed", "type": "N"}}})
+
+
 def keys(found: dict[str, Any]) -> list[tuple[str, str]]:
     return [(one["AttributeName"], one["KeyType"]) for one in found["KeySchema"]]
 
@@ -304,6 +309,12 @@ def test_the_schedules_alarm_watches_its_group(applied: Applied) -> None:
     assert (alarm["MetricName"], alarm["Dimensions"][0]["Value"]) == ("InvocationDroppedCount", "batch-close-of-day")
     assert alarm["AlarmActions"] == [applied.outputs["alerts"]["topic_arn"]]
     assert may_publish(applied, "alerts", name)
+
+
+def test_a_message_group_goes_with_a_fifo_queue_alone(applied: Applied) -> None:
+    for unit, group in (("schedule", "daily"), ("weekly", None)):
+        with pytest.raises(RunFailedError, match="A FIFO queue as a target needs a message_group_id"):
+            applied.plan_again({unit: {"message_group_id": group}})
 
 
 # email_routing
