@@ -511,6 +511,37 @@ def test_a_day_that_nobody_told_of_does_not_agree(applied: Applied) -> None:
     assert applied.run_task("reconcile") == {"2026-03-04": {}}
 
 
+def test_what_comes_while_a_day_is_compared_keeps_it_from_being_reconciled(
+    applied: Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "stacks" / "batch")
+    from ledger import Ledger
+    from transactions import read_message
+
+    day, client, beside = "2026-03-07", applied.client("dynamodb"), applied.client("dynamodb", "eu-west-1")
+    mine, theirs = (Ledger(one, applied.outputs["table"]["name"]) for one in (client, beside))
+    for message in (sale(day, 1, "EUR", "5"), totals(day, EUR=(1, "5")), close("2026-03-08")):
+        assert mine.take(read_message(json.dumps(message))) == "taken"
+    found = mine.found(day)
+    assert mine.differences(day, found) == []
+    late = [read_message(json.dumps(sale(day, 2, "EUR", "7")))]
+
+    def somebody_else(**_: Any) -> None:
+        if late:
+            theirs.take(late.pop())
+
+    client.meta.events.register("before-call.dynamodb.TransactWriteItems", somebody_else)
+    try:
+        assert not mine.agree(day, found)
+    finally:
+        client.meta.events.unregister("before-call.dynamodb.TransactWriteItems", somebody_else)
+    assert mine.due() == [day]
+    assert mine.differences(day, mine.found(day)) == ["EUR: 1 of 5 in all were sent, 2 of 12 in all are there"]
+    client.delete_item(TableName=applied.outputs["table"]["name"], Key={"day": {"S": day}, "id": {"S": "shop-2"}})
+    assert mine.agree(day, mine.found(day))
+    assert mine.due() == []
+
+
 def test_what_is_in_hand_when_the_table_fails_is_given_back(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "stacks" / "batch")
     from post import Post
