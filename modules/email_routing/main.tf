@@ -41,8 +41,8 @@ resource "aws_kms_key" "this" {
         Resource  = "*"
       },
       {
-        # For which rule, the policies of bucket and topic say. AWS does not document what else SES's calls by way of
-        # these two would say of themselves, and where a condition is not met, mails are lost.
+        # For which rule, the policies of bucket and topic say. No condition here: one that SES's calls by way of these
+        # two did not meet would lose mails, and no emulator can try it.
         Sid       = "SesEncrypts"
         Effect    = "Allow"
         Principal = { Service = "ses.amazonaws.com" }
