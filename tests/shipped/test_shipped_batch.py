@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -509,71 +508,6 @@ def test_a_day_that_nobody_told_of_does_not_agree(applied: Applied) -> None:
     send(applied, totals("2026-03-04"))
     applied.run_task("move")
     assert applied.run_task("reconcile") == {"2026-03-04": {}}
-
-
-def test_what_comes_while_a_day_is_compared_keeps_it_from_being_reconciled(
-    applied: Applied, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(ROOT / "stacks" / "batch")
-    from ledger import Ledger
-    from transactions import read_message
-
-    day, client, beside = "2026-03-07", applied.client("dynamodb"), applied.client("dynamodb", "eu-west-1")
-    mine, theirs = (Ledger(one, applied.outputs["table"]["name"]) for one in (client, beside))
-    for message in (sale(day, 1, "EUR", "5"), totals(day, EUR=(1, "5")), close("2026-03-08")):
-        assert mine.take(read_message(json.dumps(message))) == "taken"
-    found = mine.found(day)
-    assert mine.differences(day, found) == []
-    late = [read_message(json.dumps(sale(day, 2, "EUR", "7")))]
-
-    def somebody_else(**_: Any) -> None:
-        if late:
-            theirs.take(late.pop())
-
-    client.meta.events.register("before-call.dynamodb.TransactWriteItems", somebody_else)
-    try:
-        assert not mine.agree(day, found)
-    finally:
-        client.meta.events.unregister("before-call.dynamodb.TransactWriteItems", somebody_else)
-    assert mine.due() == [day]
-    assert mine.differences(day, mine.found(day)) == ["EUR: 1 of 5 in all were sent, 2 of 12 in all are there"]
-    client.delete_item(TableName=applied.outputs["table"]["name"], Key={"day": {"S": day}, "id": {"S": "shop-2"}})
-    assert mine.agree(day, mine.found(day))
-    assert mine.due() == []
-
-
-def test_what_is_in_hand_when_the_table_fails_is_given_back(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "stacks" / "batch")
-    from post import Post
-
-    sqs, url = applied.client("sqs"), applied.outputs["log"]["url"]
-    post = Post(sqs, url, patience=0)
-    post.send([json.dumps(sale("2026-03-06", number, "EUR", "1")) for number in range(12)])
-    taken: list[Any] = []
-
-    def take(message: Any) -> str:
-        if len(taken) == 3:
-            raise ConnectionError("the table does not answer")
-        taken.append(message)
-        return "taken"
-
-    with pytest.raises(ConnectionError):
-        post.work_off(take, logging.getLogger("batch"))
-    assert attributes(applied, url)["ApproximateNumberOfMessages"] == "9"
-    taken.clear()
-    moved = post.work_off(lambda _: "taken", logging.getLogger("batch"))
-    assert (moved["taken"], moved["ended"]) == (9, "the queue is empty")
-
-
-def test_a_run_whose_time_is_up_leaves_the_rest_to_the_next(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "stacks" / "batch")
-    from post import Post
-
-    post = Post(applied.client("sqs"), applied.outputs["log"]["url"], patience=0)
-    post.send([json.dumps(sale("2026-03-06", number, "EUR", "1")) for number in range(12)])
-    moved = post.work_off(lambda _: "taken", logging.getLogger("batch"), deadline=0.0)
-    assert (moved["taken"], moved["ended"]) == (10, "the time was up; the next run goes on")
-    assert post.work_off(lambda _: "taken", logging.getLogger("batch"))["taken"] == 2
 
 
 # That a destroy leaves nothing, the fixture `applied` sees to when the last test is over.
