@@ -7,6 +7,7 @@ the emulated AWS, and records what is seen, as `infra-orch --record` does. It ta
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -108,8 +109,21 @@ def _type(command: str, folder: Path, environment: dict[str, str], tape: Tape) -
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
     argv = shlex.split(command)
-    process = subprocess.Popen(argv, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
+    with subprocess.Popen(argv, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        try:
+            _watch(ours, tape)
+        finally:
+            os.close(ours)  # a command that is still there is hung up on
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, argv)
+    time.sleep(0.8)
+    tape.add("\n")
+
+
+def _watch(ours: int, tape: Tape) -> None:
+    """Put what comes onto *tape*, and say yes to the question, until nobody is at the other side any more."""
+    characters = codecs.getincrementaldecoder("utf-8")()  # a read may end within one
     while select.select([ours], [], [])[0]:
         try:
             data = os.read(ours, 65536)
@@ -117,15 +131,10 @@ def _type(command: str, folder: Path, environment: dict[str, str], tape: Tape) -
             break
         if not data:
             break
-        tape.add(data.decode())
+        tape.add(characters.decode(data))
         if data.endswith(QUESTION):
             time.sleep(1.5)
             os.write(ours, b"yes\n")
-    os.close(ours)
-    if code := process.wait():
-        raise subprocess.CalledProcessError(code, argv)
-    time.sleep(0.8)
-    tape.add("\n")
 
 
 def _press(text: str, tape: Tape) -> None:

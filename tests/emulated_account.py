@@ -6,6 +6,7 @@ The emulator is moto; what it does not do (say no, be of somebody else, be half-
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import urllib3
 from botocore.config import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from network_mirror import certificate
@@ -80,8 +82,6 @@ class Account:
     def begin_anew(self) -> None:
         """Empty it, and forget what was asked."""
         self.rules.clear()
-        import urllib3
-
         pool = urllib3.PoolManager(ca_certs=str(self.trusted))
         pool.request("POST", f"{self.url}/moto-api/reset")
         pool.clear()
@@ -107,7 +107,7 @@ def emulated_account(folder: Path) -> Iterator[Account]:
             if found := rule(request):
                 status, code = found
                 start_response(f"{status} no", [("Content-Type", "application/xml")])
-                return [] if request.what.startswith("HEAD") else [f"<Error><Code>{code}</Code></Error>".encode()]
+                return _error(request, code)
         return emulator(environ, start_response)
 
     server = make_server(
@@ -124,9 +124,15 @@ def emulated_account(folder: Path) -> Iterator[Account]:
         server.server_close()
 
 
-def _request(environ: dict[str, Any]) -> Request:
-    import io
+def _error(request: Request, code: str) -> list[bytes]:
+    """The body of an error: none where HTTP allows none; of STS, which is posted to, an element more than of S3."""
+    if request.what.startswith("HEAD"):
+        return []
+    text = f"<Error><Code>{code}</Code></Error>"
+    return [(f"<ErrorResponse>{text}</ErrorResponse>" if request.what == "POST" else text).encode()]
 
+
+def _request(environ: dict[str, Any]) -> Request:
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
     query = environ["QUERY_STRING"].partition("&")[0].rstrip("=")

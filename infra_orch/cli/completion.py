@@ -1,11 +1,15 @@
-"""What the shell is told of the names of stacks, units, tags and runs. They are read, nothing is evaluated or fails."""
+"""What the shell is told of the names of stacks, units, tags and runs. They are read, nothing is evaluated or fails.
+
+They are read from a repository, which may be anybody's: what a shell would not take as it stands is not offered.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +18,41 @@ import typer
 from infra_orch.errors import UserError
 
 _MOST_RUNS = 100
+_PLAIN = re.compile(r"\w[\w.:/+@=,-]*")
+"""Names that are only names: bash puts what it is offered on the line, and zsh evaluates it."""
+_UNREADABLE = (UserError, OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What is raised where there is no project, or a file is missing or does not hold what it should."""
 
 
 def stacks(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names of the project's stacks that begin with *incomplete*."""
-    return [name for name in _stacks(ctx) if name.startswith(incomplete)]
+    return _begun(_stacks(ctx), incomplete)
 
 
 def units(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names, begun with *incomplete*, of the units that the stack on the command line was rendered with."""
-    return [name for name in _units(ctx) if name.startswith(incomplete)]
+    return _begun(_units(ctx), incomplete)
 
 
 def tags(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the tags, begun with *incomplete*, of the units of the stack on the line, or of all, as rendered."""
     stacks = [stack] if (stack := _typed_stack(ctx)) else _stacks(ctx)
-    found = {tag for name in stacks for unit in _index(ctx, name).values() for tag in unit.get("tags", ())}
-    return sorted(tag for tag in found if tag.startswith(incomplete))
+    with contextlib.suppress(*_UNREADABLE):
+        found = {tag for name in stacks for unit in _index(ctx, name).values() for tag in unit.get("tags", ())}
+        return _begun(sorted(found), incomplete)
+    return []
 
 
 def runs(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return `last` and the ids of runs, begun with *incomplete*, the newest first."""
     from infra_orch.project import find_project
 
-    with contextlib.suppress(UserError, OSError):
+    with contextlib.suppress(*_UNREADABLE):
         project = find_project(_directory(ctx))
         here = (path.parent.name for path in (project.root / ".infra-orch/runs").glob("*/run.json"))
         recorded = (path.stem for folder in project.stack_folders() for path in folder.record.glob("**/runs/*.json"))
         found = sorted({*here, *recorded}, reverse=True)
-        return [run for run in (*(["last"] if found else []), *found) if run.startswith(incomplete)][:_MOST_RUNS]
+        return _begun([*(["last"] if found else []), *found], incomplete)[:_MOST_RUNS]
     return []
 
 
@@ -50,13 +60,13 @@ def logged(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names, begun with *incomplete*, of the units and tasks that the run on the line has logs of."""
     from infra_orch.project import find_project
 
-    with contextlib.suppress(UserError, OSError):
+    with contextlib.suppress(*_UNREADABLE):
         folders = find_project(_directory(ctx)).root / ".infra-orch/runs"
         run = str(ctx.params.get("run") or "")
         names = sorted(path.parent.name for path in folders.glob("*/run.json"))
         chosen = names[-1:] if run == "last" else [name for name in names if run and name.startswith(run)]
         document = json.loads((folders / chosen[-1] / "run.json").read_text("utf-8")) if chosen else {}
-        return sorted(n for kind in ("units", "tasks") for n in document.get(kind, ()) if n.startswith(incomplete))
+        return _begun(sorted(name for kind in ("units", "tasks") for name in document.get(kind, ())), incomplete)
     return []
 
 
@@ -66,10 +76,10 @@ def templates(kind: str) -> Callable[[typer.Context, str], list[str]]:
     def offered(ctx: typer.Context, incomplete: str) -> list[str]:
         from infra_orch.project import find_project
 
-        with contextlib.suppress(UserError, OSError):
+        with contextlib.suppress(*_UNREADABLE):
             project = find_project(_directory(ctx))
             found = (project.root / project.settings.templates).glob(f"{kind}-*/")
-            return sorted(n for p in found if (n := p.name.removeprefix(f"{kind}-")).startswith(incomplete))
+            return _begun(sorted(path.name.removeprefix(f"{kind}-") for path in found), incomplete)
         return []
 
     return offered
@@ -79,16 +89,20 @@ def one_of(*words: str) -> Callable[[str], list[str]]:
     """Return what completes one of *words*."""
 
     def offered(incomplete: str) -> list[str]:
-        return [word for word in words if word.startswith(incomplete)]
+        return _begun(words, incomplete)
 
     return offered
+
+
+def _begun(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
 
 
 def _stacks(ctx: typer.Context) -> Iterator[str]:
     # An import that is slow at every start is only made where it is needed.
     from infra_orch.project import find_project
 
-    with contextlib.suppress(UserError, OSError):
+    with contextlib.suppress(*_UNREADABLE):
         for folder in find_project(_directory(ctx)).stack_folders():
             yield folder.name
 
@@ -106,7 +120,7 @@ def _index(ctx: typer.Context, stack: str) -> Mapping[str, Mapping[str, Any]]:
         index = find_project(_directory(ctx)).stack(stack).index
         units = json.loads(index.read_text(encoding="utf-8"))["units"]
         return {str(name): unit for name, unit in units.items() if isinstance(unit, dict)}
-    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):
+    except _UNREADABLE:
         return {}
 
 

@@ -20,7 +20,6 @@ from infra_orch.commands.scaffolds import SHIPPED, shipped
 from infra_orch.console import Console
 from infra_orch.engine.backend import Backend, read_backend
 from infra_orch.errors import ExitCode, SpecError, UsageError, UserError
-from infra_orch.files import write_atomically
 from infra_orch.git.repository import find_repository
 from infra_orch.module.read import read_module
 from infra_orch.project import NAME, NoProjectError, Project, find_project
@@ -28,6 +27,8 @@ from infra_orch.settings import FILE, Settings
 
 _LINES = (".gitignore", ".gitattributes")
 _SKIPPED = frozenset({".git", ".terraform", ".terragrunt-cache", ".infra-orch", "node_modules", ".venv", "stacks"})
+_PLAIN = re.compile(r"[\w./ -]+")
+"""What cannot end a docstring."""
 _MOST_SHOWN = 15
 _TERRAGRUNT = frozenset({"terragrunt.hcl", "root.hcl"})
 
@@ -65,7 +66,7 @@ def init(folder: Path, from_folders: Sequence[Path], console: Console) -> int:
         for spec, text in texts.items():
             made.file(spec, text.encode())
         for path, text in lines.items():
-            _add(path, text)
+            made.add_to(path, text.encode())
     _tell(project, made, lines, console)
     if sources:
         for source in sources:
@@ -124,12 +125,6 @@ def _missing_lines(root: Path) -> dict[Path, str]:
     return found
 
 
-def _add(path: Path, text: str) -> None:
-    there = path.read_bytes() if path.exists() else b""
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-    write_atomically(path, there + text.encode(), mode=mode)
-
-
 # Stacks of root modules.
 
 
@@ -164,18 +159,24 @@ def _spec(root: Path, source: Path) -> str:
         first = error.problems[0]
         raise UserError(first.message, hint=first.hint, where=first.where) from error
     # An input that nobody filled in is an error with its line.
-    inputs = "".join(f'        "{one.name}": ...,{_comment(one)}\n' for one in variables if one.required)
+    inputs = "".join(f"        {_literal(one.name)}: ...,{_comment(one)}\n" for one in variables if one.required)
     given = f"    inputs={{\n{inputs}    }},\n" if inputs else ""
     backend, imported, told = _backend(root / source)
     argument = f", backend={backend}" if backend else ""
     module = f"../../{source.as_posix()}"
+    shown = f"{source.as_posix()}/" if _PLAIN.fullmatch(source.as_posix()) else "a root module"
     return (
-        f'"""What {source.as_posix()}/ makes, as one unit."""\n\n'
+        f'"""What {shown} makes, as one unit."""\n\n'
         f"from infra_orch import {imported}Stack\n\n"
         f"# {told}\n"
         f'stack = Stack("{name}"{argument})\n\n'
-        f'stack.unit(\n    "{name}",\n    module={json.dumps(module, ensure_ascii=False)},\n{given})\n'
+        f'stack.unit(\n    "{name}",\n    module={_literal(module)},\n{given})\n'
     )
+
+
+def _literal(text: str) -> str:
+    """*text* as Python writes it; what lies in a repository may be called anything."""
+    return json.dumps(text, ensure_ascii=False) if text.isprintable() else ascii(text)
 
 
 def _comment(variable: Any) -> str:
@@ -190,7 +191,7 @@ def _backend(folder: Path) -> tuple[str, str, str]:
         text = f"S3Backend(bucket={json.dumps(bucket)}, region={json.dumps(region)})"
         return text, "S3Backend, ", "The bucket that its state was in, under another key: {stack}/{unit}.tfstate."
     if found.type:
-        return "", "", f'Its state was in a backend "{found.type}": say here where it is to be, with backend=.'
+        return "", "", f"Its state was in a backend {_literal(found.type)}: say here where it is to be, with backend=."
     return "", "", "Its state will be a file beside this one; for a team: backend=S3Backend(...)."
 
 
@@ -224,7 +225,9 @@ def _look(root: Path) -> _Found:
 def _tell(project: Project, made: Made, lines: dict[Path, str], console: Console) -> None:
     told = [f"made {project.shown(path)}" for path in made.files]
     told += [
-        f"added to {project.shown(path)}: {', '.join(text.split(chr(10))[:-1][1:])}" for path, text in lines.items()
+        f"added to {project.shown(path)}: {', '.join(text.strip().splitlines()[1:])}"
+        for path, text in lines.items()
+        if path in made.before
     ]
     if told:
         console.result(told)

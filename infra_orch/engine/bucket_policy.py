@@ -30,6 +30,8 @@ def _listed(value: Any) -> list[Any]:
 
 def _is_anybody(statement: Mapping[str, Any]) -> bool:
     principal = statement.get("Principal")
+    if "NotPrincipal" in statement:
+        return statement.get("Effect") == "Allow"  # all but a few; in a Deny, those few go free
     return principal == "*" or (isinstance(principal, Mapping) and "*" in _listed(principal.get("AWS")))
 
 

@@ -8,40 +8,25 @@ public access is blocked, AWS takes no policy any more that lets anybody in, be 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-from infra_orch.engine.aws_credentials import Keys, keys_of_profile, keys_of_role
+from infra_orch.engine.aws_credentials import Keys
+from infra_orch.engine.bucket_access import DENIED, BucketAccess, NotHadError, code_of
 from infra_orch.engine.bucket_policy import lets_anybody_in, refuses_plain, statements, tls_only
-from infra_orch.engine.s3_backend import (
-    BAD_CREDENTIALS,
-    BESIDE_THE_POINT,
-    FOLLOWED,
-    LOG_IN,
-    arguments_by,
-    client_for,
-    endpoint_of,
-    no_answer,
-    own_endpoint,
-)
-from infra_orch.errors import UnavailableError, UserError
-from infra_orch.spec.credentials import ProfileIdentity, RoleIdentity
+from infra_orch.errors import UserError
 
 OLD_VERSION_DAYS, OLD_VERSIONS_KEPT, UPLOAD_DAYS = 365, 20, 7
 """Old versions go after so many days, and so many of each state stay for good; what was half uploaded goes, too."""
 
-_ROLE_ARGUMENTS = frozenset({"role_arn", "session_name", "external_id", "source_identity"})
-_DENIED = frozenset({"403", "AccessDenied", "AllAccessDisabled", "Forbidden", "AccessDeniedException"})
-_NOT_HAD = frozenset({"NotImplemented", "XNotImplemented", "MethodNotAllowed", "405", "501"})
-"""What an S3 that is not AWS's says of what it does not have."""
 _NOT_YET = frozenset({"NoSuchBucket", "OperationAborted"})
 """What AWS says of a bucket that it has only just made."""
 _ATTEMPTS, _WAIT_SECONDS = 6, 0.4
 _PUBLIC = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-_SESSION = "infra-orch-bootstrap"
+_LIFECYCLE_TOLD = (
+    f"let them go after {OLD_VERSION_DAYS} days; of each state the newest {OLD_VERSIONS_KEPT} old ones stay for good"
+)
 
 
 @dataclass(frozen=True)
@@ -65,23 +50,15 @@ class StateBucket:
     """
 
     def __init__(self, arguments: Mapping[str, Any], keys: Keys | None = None) -> None:
-        self._arguments = _settled(arguments, keys)
-        self.bucket = str(arguments["bucket"])
-        self.region = str(self._arguments.get("region") or client_for("s3", self._arguments).meta.region_name)
+        self._access = BucketAccess(arguments, keys)
+        self.bucket, self.region = self._access.bucket, self._access.region
         self.table = str(arguments.get("dynamodb_table") or "")
         self._kms_key = str(arguments.get("kms_key_id") or "")
 
-    @cached_property
+    @property
     def account(self) -> str:
-        """The account of the credentials; empty where nobody is to be asked, or nobody says.
-
-        Raises UnavailableError where the credentials are not accepted.
-        """
-        beside_aws = own_endpoint(self._arguments) and not own_endpoint(self._arguments, "sts")
-        if beside_aws or self._arguments.get("skip_requesting_account_id"):
-            return ""
-        with self._explained("the account of the credentials", "sts:GetCallerIdentity"):
-            return str(client_for("sts", self._arguments).get_caller_identity()["Account"])
+        """The account of the credentials; empty where nobody says. Raises UnavailableError where they are no good."""
+        return self._access.account
 
     def parts(self) -> Sequence[Part]:
         """Return each part as it is now.
@@ -89,8 +66,10 @@ class StateBucket:
         Raises UserError for a bucket that cannot be the one: another account's, in another region; and where somebody
         may not look at it. UnavailableError where nobody answers, or the credentials are not accepted.
         """
+        # Before the bucket: an answer to HEAD has no body, so S3 cannot say there what is wrong with the credentials.
+        account = self.account
         is_there = self._is_there()
-        place = f"{self.region}{f', account {self.account}' if self.account else ''}"
+        place = f"{self.region}{f', account {account}' if account else ''}"
         parts = [
             Part("bucket", "it is there") if is_there else Part("bucket", "it is not there", f"make it in {place}")
         ]
@@ -118,25 +97,25 @@ class StateBucket:
             "lock table": (self._make_table, "dynamodb:CreateTable and dynamodb:DescribeTable"),
         }
         make, permission = makes[name]
-        with self._explained(f"its {name}" if name != "bucket" else "it", permission):
+        with self._access.explained(f"its {name}" if name != "bucket" else "it", permission):
             self._patiently(make)
 
     @property
     def _s3(self) -> Any:
-        return client_for("s3", self._arguments)
+        return self._access.client("s3")
 
     def _is_there(self) -> bool:
         """Whether the bucket is there, ours, and where it should be."""
         from botocore.exceptions import ClientError  # noqa: PLC0415
 
-        with self._explained("it", "s3:ListBucket"):
+        with self._access.explained("it", "s3:ListBucket"):
             try:
                 answer = self._s3.head_bucket(Bucket=self.bucket)
             except ClientError as error:
-                code = _code(error)
+                code = code_of(error)
                 if code in ("404", "NoSuchBucket", "NotFound"):
                     return False
-                if code in _DENIED:
+                if code in DENIED:
                     raise self._not_ours("these credentials may not look at it: it is of another account") from error
                 raise
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -155,11 +134,13 @@ class StateBucket:
 
         if not self.account:
             return
-        try:
-            self._s3.head_bucket(Bucket=self.bucket, ExpectedBucketOwner=self.account)
-        except ClientError as error:
-            if _code(error) in _DENIED:
-                raise self._not_ours(f"it is not of the account {self.account}") from error
+        with self._access.explained("its owner", "s3:ListBucket"):
+            try:
+                self._s3.head_bucket(Bucket=self.bucket, ExpectedBucketOwner=self.account)
+            except ClientError as error:
+                if code_of(error) in DENIED:
+                    raise self._not_ours(f"it is not of the account {self.account}") from error
+                raise
 
     def _not_ours(self, why: str) -> UserError:
         return UserError(
@@ -170,32 +151,15 @@ class StateBucket:
 
     # What is there.
 
-    def _ask(self, what: str, permission: str, nothing: str, question: Callable[[], Any]) -> Any:
-        """What S3 answers; None where it says, by the code *nothing*, that nothing is set.
-
-        Raises _NotHadError where this S3 does not have that at all.
-        """
-        from botocore.exceptions import ClientError  # noqa: PLC0415
-
-        with self._explained(what, permission):
-            try:
-                return question()
-            except ClientError as error:
-                if _code(error) == nothing:
-                    return None
-                if _code(error) in _NOT_HAD:
-                    raise _NotHadError from error
-                raise
-
     def _ownership(self) -> Part:
         try:
-            answer = self._ask(
+            answer = self._access.ask(
                 "its ownership",
                 "s3:GetBucketOwnershipControls",
                 "OwnershipControlsNotFoundError",
                 lambda: self._s3.get_bucket_ownership_controls(Bucket=self.bucket),
             )
-        except _NotHadError:
+        except NotHadError:
             return Part("ownership", "this S3 has no such setting")
         rules = answer["OwnershipControls"]["Rules"] if answer else []
         found = next((str(rule["ObjectOwnership"]) for rule in rules), "")
@@ -207,13 +171,13 @@ class StateBucket:
 
     def _versioning(self) -> Part:
         try:
-            answer = self._ask(
+            answer = self._access.ask(
                 "its versioning",
                 "s3:GetBucketVersioning",
                 "",
                 lambda: self._s3.get_bucket_versioning(Bucket=self.bucket),
             )
-        except _NotHadError:
+        except NotHadError:
             return Part("versioning", "this S3 has none", warning="a state that is overwritten is lost")
         status = str(answer.get("Status") or "off")
         if status == "Enabled":
@@ -222,13 +186,13 @@ class StateBucket:
 
     def _encryption(self) -> Part:
         try:
-            answer = self._ask(
+            answer = self._access.ask(
                 "its encryption",
                 "s3:GetEncryptionConfiguration",
                 "ServerSideEncryptionConfigurationNotFoundError",
                 lambda: self._s3.get_bucket_encryption(Bucket=self.bucket),
             )
-        except _NotHadError:
+        except NotHadError:
             return Part("encryption", "this S3 has no such setting")
         rules = answer["ServerSideEncryptionConfiguration"]["Rules"] if answer else []
         defaults = [rule.get("ApplyServerSideEncryptionByDefault", {}) for rule in rules]
@@ -246,19 +210,14 @@ class StateBucket:
         return f"encrypt with the KMS key {self._kms_key}" if self._kms_key else "encrypt with keys of S3's (AES256)"
 
     def _wanted_policy(self) -> str:
-        return "" if self._comes_plain() else "refuse whoever does not come by TLS"
-
-    def _comes_plain(self) -> str:
-        """Where we ourselves do not come by TLS; such a policy would lock us out."""
-        endpoint = endpoint_of(self._arguments) or ""
-        return endpoint if endpoint.startswith("http://") else ""
+        return "" if self._access.plain_endpoint else "refuse whoever does not come by TLS"
 
     def _policy(self) -> Part:
-        if plain := self._comes_plain():
+        if plain := self._access.plain_endpoint:
             return Part("policy", f"TLS is not asked for: {plain} has none")
         try:
             policy = self._read_policy()
-        except _NotHadError:
+        except NotHadError:
             return Part("policy", "this S3 has no such setting")
         held = statements(policy)
         names = [str(one.get("Sid") or number + 1) for number, one in enumerate(held) if lets_anybody_in(one)]
@@ -271,7 +230,7 @@ class StateBucket:
         return Part("policy", "it does not ask for TLS", f"add that TLS is needed; {keeps}", warning)
 
     def _read_policy(self) -> dict[str, Any] | None:
-        answer = self._ask(
+        answer = self._access.ask(
             "its policy",
             "s3:GetBucketPolicy",
             "NoSuchBucketPolicy",
@@ -292,13 +251,13 @@ class StateBucket:
 
     def _public_access(self) -> Part:
         try:
-            answer = self._ask(
+            answer = self._access.ask(
                 "its public access",
                 "s3:GetBucketPublicAccessBlock",
                 "NoSuchPublicAccessBlockConfiguration",
                 lambda: self._s3.get_public_access_block(Bucket=self.bucket),
             )
-        except _NotHadError:
+        except NotHadError:
             return Part("public access", "this S3 has no such setting")
         found = answer["PublicAccessBlockConfiguration"] if answer else {}
         missing = [name for name in _PUBLIC if found.get(name) is not True]
@@ -308,7 +267,7 @@ class StateBucket:
 
     def _old_versions(self) -> Part:
         try:
-            answer = self._ask(
+            answer = self._access.ask(
                 "its lifecycle",
                 "s3:GetLifecycleConfiguration",
                 "NoSuchLifecycleConfiguration",
@@ -316,13 +275,13 @@ class StateBucket:
             )
             if answer and answer.get("Rules"):
                 return Part("old versions", "it has lifecycle rules of its own, which are left alone")
-            held = self._ask(
+            held = self._access.ask(
                 "what it holds",
                 "s3:ListBucketVersions",
                 "",
                 lambda: self._s3.list_object_versions(Bucket=self.bucket, MaxKeys=1),
             )
-        except _NotHadError:
+        except NotHadError:
             return Part("old versions", "this S3 has no such setting")
         if held.get("Versions") or held.get("DeleteMarkers"):
             # What lies there was put there by somebody who did not ask for anything of it to go.
@@ -330,11 +289,11 @@ class StateBucket:
         return Part("old versions", "no rule", _LIFECYCLE_TOLD)
 
     def _lock_table(self) -> Part:
-        answer = self._ask(
+        answer = self._access.ask(
             f'the lock table "{self.table}"',
             "dynamodb:DescribeTable",
             "ResourceNotFoundException",
-            lambda: client_for("dynamodb", self._arguments).describe_table(TableName=self.table),
+            lambda: self._access.client("dynamodb").describe_table(TableName=self.table),
         )
         if answer is None:
             return Part("lock table", f'"{self.table}" is not there', f'make "{self.table}", paid by request')
@@ -356,9 +315,9 @@ class StateBucket:
         try:
             self._s3.create_bucket(Bucket=self.bucket, ObjectOwnership="BucketOwnerEnforced", **where)
         except ClientError as error:
-            if _code(error) == "BucketAlreadyExists":
+            if code_of(error) == "BucketAlreadyExists":
                 raise self._not_ours("it is of another account than these credentials") from error
-            if _code(error) != "BucketAlreadyOwnedByYou":  # somebody made it in the meantime
+            if code_of(error) != "BucketAlreadyOwnedByYou":  # somebody made it in the meantime
                 raise
 
     def _own(self) -> None:
@@ -408,7 +367,7 @@ class StateBucket:
         self._s3.put_bucket_lifecycle_configuration(Bucket=self.bucket, LifecycleConfiguration={"Rules": [rule]})
 
     def _make_table(self) -> None:
-        dynamodb = client_for("dynamodb", self._arguments)
+        dynamodb = self._access.client("dynamodb")
         dynamodb.create_table(
             TableName=self.table,
             KeySchema=[{"AttributeName": "LockID", "KeyType": "HASH"}],
@@ -429,98 +388,7 @@ class StateBucket:
         from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential  # noqa: PLC0415
 
         def passes(error: BaseException) -> bool:
-            return isinstance(error, ClientError) and _code(error) in _NOT_YET
+            return isinstance(error, ClientError) and code_of(error) in _NOT_YET
 
         wait = wait_exponential(multiplier=_WAIT_SECONDS)
         Retrying(retry=retry_if_exception(passes), stop=stop_after_attempt(_ATTEMPTS), wait=wait, reraise=True)(make)
-
-    @contextmanager
-    def _explained(self, what: str, permission: str) -> Iterator[None]:
-        """Turn what AWS and its client raise into one sentence: *what* of the bucket it was about."""
-        from botocore.exceptions import (  # noqa: PLC0415
-            BotoCoreError,
-            ClientError,
-            ConnectTimeoutError,
-            EndpointConnectionError,
-            NoCredentialsError,
-            ReadTimeoutError,
-        )
-
-        title = f'the bucket "{self.bucket}"' + ("" if what == "it" else f": {what}")
-        try:
-            yield
-        except ClientError as error:
-            code = _code(error)
-            if code in BAD_CREDENTIALS:
-                raise UnavailableError(f"{BAD_CREDENTIALS[code]} ({title})", hint=LOG_IN) from error
-            words = " ".join(str(error.response.get("Error", {}).get("Message") or code).split())
-            if code in _DENIED:
-                hint = f"{permission} is needed; aws sts get-caller-identity says whose credentials these are"
-                raise UserError(f"{title}: access denied: {words}", hint=hint) from error
-            raise UserError(f"{title}: {words} ({code})", hint=_HINTS.get(code, "")) from error
-        except (EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError) as error:
-            raise no_answer(self._arguments, self.bucket) from error
-        except NoCredentialsError as error:
-            raise UnavailableError(f"there are no credentials for {title}", hint=LOG_IN) from error
-        except (BotoCoreError, ValueError) as error:
-            raise UserError(f"{title}: {' '.join(str(error).split())}") from error
-
-
-class _NotHadError(Exception):
-    """An S3 does not have what was asked for: it is not AWS's."""
-
-
-_LIFECYCLE_TOLD = (
-    f"let them go after {OLD_VERSION_DAYS} days; of each state the newest {OLD_VERSIONS_KEPT} old ones stay for good"
-)
-_HINTS = {
-    "InvalidBucketName": "3 to 63 characters: small letters, digits, - and .; the backend's bucket= says it",
-    "InvalidBucketAclWithObjectOwnership": "its access list lets others in: aws s3api put-bucket-acl --acl private",
-    "TooManyBuckets": "the account has as many buckets as it may have: a quota of S3",
-    "OperationAborted": "AWS is at work on a bucket of this name: the same command again in a few minutes",
-    "IllegalLocationConstraintException": "the backend's region and the one of its endpoint are not the same",
-    "InvalidLocationConstraint": "there is no such region; the backend's region= says it",
-}
-
-
-def _settled(arguments: Mapping[str, Any], keys: Keys | None) -> Mapping[str, Any]:
-    """*arguments* with the credentials that Terraform would come to by them.
-
-    Raises UserError where there is more in them than is known here.
-    """
-    role = arguments.get("assume_role") or {}
-    if "role_arn" in arguments:  # how it was written before Terraform 1.6
-        role = {name: arguments[name] for name in _ROLE_ARGUMENTS & arguments.keys()}
-    rest = {name: value for name, value in arguments.items() if name != "assume_role" and name not in _ROLE_ARGUMENTS}
-    strange = sorted(rest.keys() - FOLLOWED - BESIDE_THE_POINT)
-    if isinstance(role, Mapping):
-        strange += sorted(f"assume_role.{name}" for name in role.keys() - _ROLE_ARGUMENTS - {"duration"})
-    if strange:
-        raise UserError(
-            f'the bucket "{arguments.get("bucket")}" cannot be looked at as Terraform would: '
-            f"{', '.join(strange)} in its backend",
-            hint="make it with your own tools; docs/bootstrap.md says what belongs to it",
-        )
-    settled = arguments_by(keys, rest)
-    if not role:
-        return settled
-    by = keys
-    if "profile" in rest:
-        by = keys_of_profile(ProfileIdentity(str(rest["profile"])))
-    elif "access_key" in rest:
-        by = Keys(str(rest["access_key"]), str(rest.get("secret_key")), rest.get("token"))
-    texts = {name: str(role[name]) for name in _ROLE_ARGUMENTS & role.keys() if role[name] is not None}
-    identity = RoleIdentity(
-        texts.get("role_arn", ""),
-        session_name=texts.get("session_name"),
-        external_id=texts.get("external_id"),
-        source_identity=texts.get("source_identity"),
-    )
-    place = {
-        name: value for name, value in rest.items() if name not in ("profile", "access_key", "secret_key", "token")
-    }
-    return arguments_by(keys_of_role(identity, _SESSION, by), place)
-
-
-def _code(error: Any) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))

@@ -84,7 +84,7 @@ def bucket_lines(bucket: ListedBucket, style: Style) -> Iterator[str]:
     """Yield a bucket, and a line for each part of it: what there is, or what is to be made."""
     place = ", ".join(filter(None, (bucket.region, f"account {bucket.account}" if bucket.account else "")))
     title = style(safe(bucket.bucket, keep_newlines=False), "bold")
-    yield f"{title}  {place}, for {', '.join(bucket.stacks)}"
+    yield f"{title}  {safe(place, keep_newlines=False)}, for {', '.join(bucket.stacks)}"
     width = max((len(part.part) for part in bucket.parts), default=0)
     for part in bucket.parts:
         mark, colour = _MARKS[part.status]

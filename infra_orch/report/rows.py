@@ -20,6 +20,8 @@ _SEQUENCES = re.compile(
     re.DOTALL,
 )
 _TAB = 8
+_FARTHEST = 1000
+"""No sequence moves the cursor by more: a value of somebody's that is printed may say anything."""
 _NARROW = re.compile("[ -~\u00a0-\u02ff\u2010-\u2027\u2190-\u21ff\u2500-\u25ff]*")
 
 
@@ -117,7 +119,7 @@ class Rows:
     def _sequence(self, letter: str, codes: str) -> None:
         if codes.startswith("?"):
             return
-        numbers = [int(code) if code.isdigit() else 0 for code in re.split("[;:]", codes)]
+        numbers = [min(_FARTHEST, int(code[:6])) if code.isdigit() else 0 for code in re.split("[;:]", codes)]
         count = max(1, numbers[0])
         if letter == "m":
             self._look = _look(self._look, numbers)

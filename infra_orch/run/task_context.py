@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -116,9 +117,13 @@ class Context:
 def client_of(environment: Mapping[str, str], service: str, region: str | None) -> Any:
     """Return a boto3 client that talks to the account, or the sandbox, that *environment* leads to."""
     import boto3  # noqa: PLC0415 - takes longer to import than all of the rest
+    import botocore.session  # noqa: PLC0415 - as above
     from botocore.config import Config  # noqa: PLC0415 - as above
 
     return boto3.session.Session(
+        botocore_session=botocore.session.Session(
+            _variables_of(environment, botocore.session.Session.SESSION_VARIABLES)
+        ),
         aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
         aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
         aws_session_token=environment.get("AWS_SESSION_TOKEN"),
@@ -129,6 +134,19 @@ def client_of(environment: Mapping[str, str], service: str, region: str | None) 
         # In the sandbox nothing may leave by a proxy; outside it the process's own environment decides.
         config=Config(proxies={}) if "AWS_ENDPOINT_URL" in environment else None,
     )
+
+
+def _variables_of(environment: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the variables that botocore would take from this process, those that are others in *environment*, as they are
+    there: without that the user's profile would count in the sandbox, too, and beside the credentials of a role.
+    """
+    found = {}
+    for setting, (in_file, variables, default, conversion) in known.items():
+        names = [variables] if isinstance(variables, str) else variables or ()
+        here, there = (next(filter(None, map(place.get, names)), None) for place in (os.environ, environment))
+        if here != there:
+            found[setting] = (in_file, None, there or default, conversion)
+    return found
 
 
 def task_outputs(outputs: Mapping[str, Mapping[str, Output]]) -> Mapping[str, Mapping[str, Any]]:

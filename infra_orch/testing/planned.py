@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from infra_orch.testing.resources import Resource, Resources, check
-from infra_orch.testing.values import MissingError
+from infra_orch.testing.values import Named
 
 _SHOWN = 20
 
@@ -68,7 +68,7 @@ class Planned:
     @property
     def outputs(self) -> Mapping[str, Mapping[str, Any]]:
         """The outputs as they will be, by unit and name."""
-        return _ByUnit({name: unit.outputs for name, unit in self.units.items()})
+        return Named({name: unit.outputs for name, unit in self.units.items()}, "unit")
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -143,12 +143,6 @@ class Planned:
     def _all(self) -> Resources:
         hidden = {name: _why(unit) for name, unit in self.units.items() if unit.status == "deferred"}
         return Resources([one for unit in self.units.values() for one in unit.resources], self.units, hidden)
-
-
-class _ByUnit(dict[str, Mapping[str, Any]]):
-    def __missing__(self, key: str) -> Mapping[str, Any]:
-        __tracebackhide__ = True
-        raise MissingError(f'unit "{key}"', key, self)
 
 
 def assert_resource(

@@ -153,13 +153,16 @@ def _applied(selection: Selection, run: Session, shown: Preview) -> dict[str, Pl
 
 
 def _refuse_failed(what: str, outcomes: Mapping[str, Outcome], run: Session, *, refused: bool = False) -> None:
-    """Raise RunFailedError that names what failed, and why; KeyboardInterrupt where somebody stopped it."""
+    """Raise RunFailedError that names what failed, and why; KeyboardInterrupt where somebody stopped it.
+
+    *refused*: also what was refused, or could not be planned by then, counts.
+    """
     if run.context.supervisor.stopping:
         raise KeyboardInterrupt
     bad = (*_FAILED, Status.REFUSED) if refused else _FAILED
     failed = [one for one in outcomes.values() if one.status in bad]
-    if what != "plan":
-        failed += [one for one in outcomes.values() if one.status is Status.DEFERRED and one.failure and refused]
+    if refused:
+        failed += [one for one in outcomes.values() if one.status is Status.DEFERRED and one.failure]
     failed = [one for one in failed if one.status is not Status.BLOCKED] or failed
     if not failed:
         return

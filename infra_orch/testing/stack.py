@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from infra_orch.testing.values import MissingError
+from infra_orch.testing.values import MissingError, Named
 
 if TYPE_CHECKING:
     from infra_orch.spec.check import CheckedStack
@@ -30,12 +30,6 @@ class UnitUnderTest:
     protect: bool
 
 
-class _Units(dict[str, UnitUnderTest]):
-    def __missing__(self, key: str) -> UnitUnderTest:
-        __tracebackhide__ = True
-        raise MissingError(f'unit "{key}"', key, self)
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class StackUnderTest:
     """A stack that was found to be right: its *units* by name, the names of its *tasks*, and the *order* in which units
@@ -57,7 +51,7 @@ class StackUnderTest:
             )
             for name, one in checked.units.items()
         }
-        return cls(checked.stack.name, _Units(units), tuple(checked.tasks), tuple(checked.graph.order()), trial)
+        return cls(checked.stack.name, Named(units, "unit"), tuple(checked.tasks), tuple(checked.graph.order()), trial)
 
     def __repr__(self) -> str:
         return f"<the stack {self.name}: {', '.join(self.units)}>"

@@ -42,7 +42,7 @@ variable "queue_arns" {
   nullable    = false
 
   validation {
-    condition     = alltrue([for arn in values(var.queue_arns) : can(regex("^arn:[a-z0-9-]+:sqs:", arn))])
+    condition     = alltrue([for arn in values(var.queue_arns) : can(regex("^arn:[a-z0-9-]+:sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$", arn))])
     error_message = "Every queue must be given by its ARN, such as arn:aws:sqs:eu-west-1:123456789012:alerts."
   }
 }

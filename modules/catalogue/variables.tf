@@ -14,6 +14,11 @@ variable "description" {
   type        = string
   default     = "Tables over objects in S3"
   nullable    = false
+
+  validation {
+    condition     = length(var.description) <= 1024
+    error_message = "The description may have 1024 characters."
+  }
 }
 
 variable "tables" {
@@ -32,6 +37,11 @@ variable "tables" {
   validation {
     condition     = alltrue([for name in keys(var.tables) : can(regex("^[a-z][a-z0-9_]{0,126}$", name))])
     error_message = "A table's name must begin with a letter and hold lower-case letters, digits and underscores."
+  }
+
+  validation {
+    condition     = alltrue([for table in values(var.tables) : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", table.bucket))])
+    error_message = "A table's bucket must be given by its name, such as acme-curated."
   }
 
   validation {

@@ -64,6 +64,11 @@ resource "aws_iam_role" "this" {
     }
 
     precondition {
+      condition     = var.host != "github" || length(split("/", var.repository)) == 2
+      error_message = "A repository at GitHub is owner/name: nobody could take the role ${var.name} for ${var.repository}."
+    }
+
+    precondition {
       condition     = var.host == "github" || length(var.environments) == 0
       error_message = "GitLab's tokens do not say the environment where IAM looks: give ${var.name} branches, and protect them."
     }

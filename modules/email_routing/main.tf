@@ -41,7 +41,8 @@ resource "aws_kms_key" "this" {
         Resource  = "*"
       },
       {
-        # By way of the bucket and the topic alone, whose policies say for which rule.
+        # For which rule, the policies of bucket and topic say. No condition here: one that SES's calls by way of these
+        # two did not meet would lose mails, and no emulator can try it.
         Sid       = "SesEncrypts"
         Effect    = "Allow"
         Principal = { Service = "ses.amazonaws.com" }

@@ -54,6 +54,13 @@ resource "aws_scheduler_schedule" "this" {
     }
   }
 
+  lifecycle {
+    precondition {
+      condition     = endswith(var.target_arn, ".fifo") == local.fifo
+      error_message = "A FIFO queue as a target needs a message_group_id, and no other target takes one: ${var.target_arn}."
+    }
+  }
+
   # Without its rights a schedule that is due at once would end in the dead letters, or nowhere.
   depends_on = [aws_iam_role_policy.this]
 }

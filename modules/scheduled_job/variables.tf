@@ -54,8 +54,8 @@ variable "target_arn" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^arn:[a-z0-9-]+:(sqs:[a-z0-9-]+:[0-9]{12}:.+|lambda:[a-z0-9-]+:[0-9]{12}:function:.+)$", var.target_arn))
-    error_message = "The target must be the ARN of an SQS queue or of a Lambda function."
+    condition     = can(regex("^arn:[a-z0-9-]+:(sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,80}(\\.fifo)?|lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+(:[A-Za-z0-9$_-]+)?)$", var.target_arn))
+    error_message = "The target must be the ARN of an SQS queue or of a Lambda function, without a wildcard."
   }
 }
 
@@ -65,7 +65,7 @@ variable "dead_letter_arn" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^arn:[a-z0-9-]+:sqs:[a-z0-9-]+:[0-9]{12}:.+$", var.dead_letter_arn)) && !endswith(var.dead_letter_arn, ".fifo")
+    condition     = can(regex("^arn:[a-z0-9-]+:sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,80}$", var.dead_letter_arn))
     error_message = "The dead letters must go to the ARN of an SQS queue, not a FIFO one, such as arn:aws:sqs:eu-west-1:123456789012:orders-dead."
   }
 }
@@ -77,7 +77,7 @@ variable "kms_key_arns" {
   nullable    = false
 
   validation {
-    condition     = alltrue([for arn in var.kms_key_arns : can(regex("^arn:[a-z0-9-]+:kms:.+:key/.+$", arn))])
+    condition     = alltrue([for arn in var.kms_key_arns : can(regex("^arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
     error_message = "Every key must be given by its ARN, such as arn:aws:kms:eu-west-1:123456789012:key/11112222-3333-4444-5555-666677778888."
   }
 }
@@ -155,7 +155,7 @@ variable "alarm_topic_arns" {
   nullable    = false
 
   validation {
-    condition     = alltrue([for arn in var.alarm_topic_arns : can(regex("^arn:[a-z0-9-]+:sns:", arn))])
+    condition     = alltrue([for arn in var.alarm_topic_arns : can(regex("^arn:[a-z0-9-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", arn))])
     error_message = "Every topic must be given by its ARN, such as arn:aws:sns:eu-west-1:123456789012:alerts."
   }
 }

@@ -62,6 +62,11 @@ resource "aws_dynamodb_table" "this" {
 
   lifecycle {
     precondition {
+      condition     = try(var.range_key.name, null) != var.hash_key.name
+      error_message = "${var.hash_key.name} cannot be both keys of the table ${var.name}."
+    }
+
+    precondition {
       condition     = alltrue([for types in values(local.types) : length(distinct(types)) == 1])
       error_message = "An attribute has one type in all keys: ${join(", ", [for name, types in local.types : "${name} is ${join(" and ", distinct(types))}" if length(distinct(types)) > 1])}."
     }

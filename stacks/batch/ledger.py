@@ -52,24 +52,42 @@ class Ledger:
         """The days that are closed and not reconciled, the oldest first."""
         return [item["id"]["S"] for item in self._items(_DUE)]
 
-    def differences(self, day: str) -> list[str]:
-        """What of a day does not agree, a line each."""
+    def found(self, day: str) -> Totals:
+        """The totals of the transactions of a day that are there now."""
+        return Totals.of(
+            Transaction(day, item["id"]["S"], item["currency"]["S"], Decimal(item["amount"]["N"]))
+            for item in self._items(day)
+            if not item["id"]["S"].startswith("#")
+        )
+
+    def differences(self, day: str, found: Totals) -> list[str]:
+        """What of the totals that were *found* of a day is not as the senders said, a line each."""
         told = self._told(day)
         if told is None:
             return ["the senders have not said how much they sent"]
-        return differences(told, self._found(day))
+        return differences(told, found)
 
-    def agree(self, day: str) -> Totals:
-        """Write down that a day is reconciled, and return its totals."""
-        totals = self._found(day)
+    def agree(self, day: str, totals: Totals) -> bool:
+        """Write down that a day is reconciled with these *totals*; False, and it is not, where more has come since.
+
+        Whoever moves messages may be at work beside this. Nothing comes in any more once that is written down, so it
+        is looked at once more after that, and not before.
+        """
         agreed = {**_key(day, _AGREED), "totals": {"S": json.dumps(totals.plain())}}
+        self._put_and_delete(agreed, _key(_DUE, day))
+        if self.found(day) == totals:
+            return True
+        self._put_and_delete(_key(_DUE, day), _key(day, _AGREED))
+        return False
+
+    def _put_and_delete(self, item: Item, key: Item) -> None:
+        """Write one item and delete another, both or neither."""
         self._dynamodb.transact_write_items(
             TransactItems=[
-                {"Put": {"TableName": self._name, "Item": agreed}},
-                {"Delete": {"TableName": self._name, "Key": _key(_DUE, day)}},
+                {"Put": {"TableName": self._name, "Item": item}},
+                {"Delete": {"TableName": self._name, "Key": key}},
             ]
         )
-        return totals
 
     def _write(self, item: Item, what: str, message: Message) -> str:
         """Write an item where there is none and its day is open, both in one step: somebody else may be at work."""
@@ -105,13 +123,6 @@ class Ledger:
         text = json.dumps({"kind": "totals", "day": day, "totals": json.loads(item["totals"]["S"])})
         message = read_message(text)
         return message.totals if isinstance(message, DayTotals) else None
-
-    def _found(self, day: str) -> Totals:
-        return Totals.of(
-            Transaction(day, item["id"]["S"], item["currency"]["S"], Decimal(item["amount"]["N"]))
-            for item in self._items(day)
-            if not item["id"]["S"].startswith("#")
-        )
 
     def _get(self, day: str, id_: str) -> Item | None:
         found: Item | None = self._dynamodb.get_item(TableName=self._name, Key=_key(day, id_), ConsistentRead=True).get(

@@ -125,10 +125,13 @@ def reconcile(context: TaskContext) -> dict[str, Any]:
     agreed: dict[str, Any] = {}
     problems: list[str] = []
     for day in ledger.due():
-        differences = ledger.differences(day)
+        found = ledger.found(day)
+        differences = ledger.differences(day, found)
+        if not differences and not ledger.agree(day, found):
+            differences = ["more came while it was compared"]
         problems += [f"{day}: {one}" for one in differences]
         if not differences:
-            agreed[day] = ledger.agree(day).plain()
+            agreed[day] = found.plain()
             context.log.info("%s agrees: %s", day, json.dumps(agreed[day]))
     if problems:
         raise ReconciliationError("; ".join(problems))

@@ -123,11 +123,12 @@ def store_keeps_artifacts(context: TaskContext) -> dict[str, Any]:
 def roles_are_narrow(context: TaskContext) -> dict[str, list[str]]:
     """Ask IAM who may take each role, and for what; return who, by role. DeliveryError where that is too much."""
     iam = context.client("iam")
-    return {unit.name: _check_role(iam, context.outputs[unit.name]) for unit in roles}
+    store = context.outputs["artifacts"]
+    return {unit.name: _check_role(iam, context.outputs[unit.name], store) for unit in roles}
 
 
-def _check_role(iam: Any, promised: Mapping[str, Any]) -> list[str]:
-    """Return who may take the role: exactly those that the unit promises, and they reach its prefix alone."""
+def _check_role(iam: Any, promised: Mapping[str, Any], store: Mapping[str, Any]) -> list[str]:
+    """Return who may take the role: exactly those that the unit promises; they reach its prefix of *store* alone."""
     name = promised["name"]
     trust = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]["Statement"]
     who = sorted(
@@ -143,12 +144,17 @@ def _check_role(iam: Any, promised: Mapping[str, Any]) -> list[str]:
     attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
     _check(not attached, f"{name} has the managed policies {[one['PolicyName'] for one in attached]}")
     document = iam.get_role_policy(RoleName=name, PolicyName="artifacts")["PolicyDocument"]
+    below = f"{promised['artifact_prefix']}*"
     for statement in document["Statement"]:
-        listing = statement["Action"] == ["s3:ListBucket"]
-        patterns = statement["Condition"]["StringLike"]["s3:prefix"] if listing else statement["Resource"]
-        narrow = all(pattern.endswith(f"{promised['artifact_prefix']}*") for pattern in patterns)
-        _check(narrow, f"{name} reaches {patterns}, more than {promised['artifact_prefix']}")
-        _check(not any("*" in action for action in statement["Action"]), f"{name} may {statement['Action']}")
+        actions, resources = statement["Action"], statement["Resource"]
+        if actions == ["s3:ListBucket"]:
+            reached, wanted = [*resources, *statement["Condition"]["StringLike"]["s3:prefix"]], [store["arn"], below]
+        elif all(action.startswith("kms:") for action in actions):
+            reached, wanted = resources, [store["kms_key_arn"]]
+        else:
+            reached, wanted = resources, [f"{store['arn']}/{below}"]
+        _check(reached == wanted, f"{name} reaches {reached}, and not just {wanted}")
+        _check(not any("*" in action for action in actions), f"{name} may {actions}")
     return who
 
 

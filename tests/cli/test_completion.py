@@ -91,6 +91,31 @@ def test_runs_are_offered_by_their_ids_and_what_they_have_logs_of(rendered: Desk
     assert completed("infra-orch", "show", ids[1], "w") == ["web"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["$(touch run)", r"\$(touch run)", "`touch run`", "a'b", 'a"b', "a;b", "a b", "a\nb", "--auto-approve", "=ls"],
+)
+def test_what_a_shell_would_not_take_as_a_name_is_not_offered(rendered: Desk, name: str) -> None:
+    """The index, records and folders of a repository are whatever somebody wrote into them."""
+    index = rendered.root / "stacks/dev/rendered/stack.json"
+    document = json.loads(index.read_text())
+    document["units"] |= {name: {"tags": [name]}}
+    index.write_text(json.dumps(document))
+    rendered.write({f"stacks/dev/record/runs/{name}.json": "{}", f"templates/module-{name}/main.tf": ""})
+    assert completed("infra-orch", "output", "dev", "") == ["network", "web"]
+    assert completed("infra-orch", "plan", "dev", "--tag", "") == ["base", "edge"]
+    assert completed("infra-orch", "show", "") == ["last"]
+    assert completed("infra-orch", "new", "module", "x", "--template", "") == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"units": [1]}', '{"units": {"a": {"tags": 1}}}', '{"units": 1}'])
+def test_a_file_that_holds_something_else_offers_nothing_and_fails_nothing(rendered: Desk, text: str) -> None:
+    run = ".infra-orch/runs/20261124T2256-aa/run.json"
+    rendered.write({"stacks/dev/rendered/stack.json": text, run: text})
+    assert completed("infra-orch", "plan", "dev", "--tag", "") == []
+    assert completed("infra-orch", "show", "last", "x") == []
+
+
 def test_nothing_that_a_command_needs_is_loaded_for_it(rendered: Desk) -> None:
     argv = [sys.executable, "-X", "importtime", "-m", "infra_orch"]
     line = {"COMP_WORDS": "infra-orch\nplan\n", "COMP_CWORD": "2", "_INFRA_ORCH_COMPLETE": "complete_bash"}

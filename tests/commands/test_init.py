@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,16 +97,13 @@ def test_a_root_module_is_taken_over_with_its_state_by_the_commands_that_are_pri
     spec = plain.root / "stacks/net/stack.py"
     spec.write_text(spec.read_text().replace('"name": ...', '"name": "x"'))
     assert plain.run("validate", "net").code == 0
-    pulled = subprocess.run(["terraform", "-chdir=live/net", "state", "pull"], cwd=plain.root, capture_output=True, check=True)  # fmt: skip
-    old = plain.root / "old.tfstate"
-    old.write_bytes(pulled.stdout)
-    printed = re.search(r"infra-orch tf (net net -- state push) ", done.err)
-    assert printed
-    assert plain.run("tf", *printed[1].split(), str(old)).code == 0
-    listed = subprocess.run(["terraform", "-chdir=live/net", "state", "list"], cwd=plain.root, capture_output=True, text=True, check=True)  # fmt: skip
-    assert 'state mv "$it" "module.net.$it"' in done.err
-    for address in listed.stdout.split():
-        assert plain.run("tf", "net", "net", "--", "state", "mv", address, f"module.net.{address}").code == 0
+    steps = re.search(r"^  2\. .*(?=^  5\. )", done.err, re.MULTILINE | re.DOTALL)
+    assert steps
+    script = re.sub(r"^  \d\. ", "", steps[0], flags=re.MULTILINE)
+    ours = f'infra-orch() {{ "{sys.executable}" -m infra_orch "$@"; }}'
+    argv = ["bash", "-euo", "pipefail", "-c", f"{ours}\n{script}"]
+    moved = subprocess.run(argv, cwd=plain.root, check=False, capture_output=True, text=True)
+    assert moved.returncode == 0, moved.stdout + moved.stderr
     plan = plain.run("plan", "net", "--detailed-exitcode")
     assert plan.code == 0, plan.out + plan.err
     # It exists, and nothing was ever done here: so that the lists and drift know of it, an apply records it.
@@ -123,6 +122,17 @@ def test_a_bucket_of_states_stays_the_same_one(plain: Desk) -> None:
     assert 'in a backend "gcs"' in (plain.root / "stacks/gcp/stack.py").read_text()
     for name in ("web", "gcp"):
         assert plain.run("validate", name).code == 0
+
+
+@pytest.mark.parametrize("name", ['a"""\nimport os', 'quoted"', "back\\slash", "bell\a", "größe"])
+def test_a_folder_may_be_called_anything_and_stays_a_name(plain: Desk, name: str) -> None:
+    plain.write({f"live/{name}/main.tf": SUB})
+    done = plain.run("init", "--from", f"live/{name}")
+    assert done.code == 0, done.err
+    (spec,) = plain.root.glob("stacks/*/stack.py")
+    tree = ast.parse(spec.read_text())
+    assert [type(part).__name__ for part in tree.body] == ["Expr", "ImportFrom", "Assign", "Expr"]
+    assert f"../../live/{name}" in [part.value for part in ast.walk(tree) if isinstance(part, ast.Constant)]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -49,7 +51,12 @@ class User:
                 stderr=terminal.theirs,
                 start_new_session=True,
             )
-            self._answer(process, terminal, list(answers), command)
+            try:
+                self._answer(process, terminal, list(answers), command)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
         finally:
             terminal.close()
         self.folder = Path(where.read_text(encoding="utf-8").strip())
@@ -65,7 +72,6 @@ class User:
                 terminal.type(f"{answers.pop(0)}\n")
                 terminal.wait_for(lambda lines: lines[-1:] != [f"  {QUESTION}"])
             if time.monotonic() > until:
-                process.kill()
                 raise AssertionError("\n".join([f"{command.line}: still at work", *terminal.lines]))
             time.sleep(0.01)
 

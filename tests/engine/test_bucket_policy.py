@@ -33,6 +33,7 @@ def test_a_statement_that_refuses_all_that_is_plain_is_one_however_it_is_written
         {**WHOLE, "Resource": f"{ARN}/*"},
         {**WHOLE, "Resource": "arn:aws:s3:::another/*"},
         {**WHOLE, "Principal": {"AWS": "arn:aws:iam::123456789012:root"}},
+        {**WHOLE, "NotPrincipal": {"AWS": "arn:aws:iam::123456789012:root"}},
         {**WHOLE, "Condition": {**WHOLE["Condition"], "StringEquals": {"aws:PrincipalAccount": "1"}}},
         {**WHOLE, "Condition": {"Bool": {"aws:SecureTransport": "false", "aws:ViaAWSService": "false"}}},
         {**WHOLE, "Condition": {"Bool": {"aws:SecureTransport": "true"}}},
@@ -49,6 +50,9 @@ def test_a_statement_lets_anybody_in_where_nothing_but_its_effect_says_whom() ->
     opened = {**WHOLE, "Effect": "Allow"}
     del opened["Condition"]
     assert lets_anybody_in(opened)
+    some = {**opened, "NotPrincipal": {"AWS": "arn:aws:iam::123456789012:root"}}
+    del some["Principal"]
+    assert lets_anybody_in(some)
     assert not lets_anybody_in(WHOLE)
     assert not lets_anybody_in({**opened, "Principal": {"AWS": "arn:aws:iam::123456789012:root"}})
     assert not lets_anybody_in({**opened, "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}})

@@ -67,6 +67,10 @@ def test_a_sequence_that_nobody_knows_is_passed_over() -> None:
     assert shown("a\x1b[5;7xb\x1b7c") == ["abc"]
 
 
+def test_a_sequence_that_leads_far_away_makes_no_picture_of_that_size() -> None:
+    assert len(shown(f"a\x1b[999999999B{'b' * 3}\x1b[{'9' * 5000}Bc")) <= 2001
+
+
 def test_whoever_wants_no_motion_sees_how_it_ended() -> None:
     tape = taped(
         (0, "Planning 1 of 2\n"), (1, "\x1b[1A\x1b[2KPlanning 2 of 2\n"), (2, "\x1b[1A\x1b[2KPlan: 3 to add\nDone.\n")

@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from moto import mock_aws
 
 from infra_orch.sandbox.redirect import ACCESS_KEY, SECRET_KEY
 from infra_orch.sandbox.server import start_for_run
@@ -75,17 +76,29 @@ def heard(sqs: Any, queue: str) -> list[tuple[str, str, str]]:
     return [(one["AlarmName"], one["OldStateValue"], one["NewStateValue"]) for one in told]
 
 
-def test_an_alarm_that_changes_its_state_tells_the_topics_of_that_state(clients: Clients) -> None:
-    sns, sqs, cloudwatch = clients("sns"), clients("sqs"), clients("cloudwatch")
+def ears(clients: Clients) -> tuple[str, str]:
+    """A topic, and a queue that subscribes to it."""
+    sns, sqs = clients("sns"), clients("sqs")
     queue = sqs.create_queue(QueueName="ears")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     topic = sns.create_topic(Name="alerts")["TopicArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    return topic, queue
+
+
+def raise_alarm(cloudwatch: Any, name: str, topic: str, **more: Any) -> None:
+    """Make an alarm that tells a topic, and raise it."""
     alarm = {"Namespace": "AWS/SQS", "MetricName": "Age", "Statistic": "Maximum", "Period": 60, "EvaluationPeriods": 1}
     threshold = {"Threshold": 1, "ComparisonOperator": "GreaterThanThreshold"}
+    cloudwatch.put_metric_alarm(AlarmName=name, AlarmActions=[topic], **alarm, **threshold, **more)
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
+
+
+def test_an_alarm_that_changes_its_state_tells_the_topics_of_that_state(clients: Clients) -> None:
+    sqs, cloudwatch = clients("sqs"), clients("cloudwatch")
+    topic, queue = ears(clients)
     for name, more in {"loud": {}, "silent": {"ActionsEnabled": False}}.items():
-        cloudwatch.put_metric_alarm(AlarmName=name, AlarmActions=[topic], **alarm, **threshold, **more)
-        cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
+        raise_alarm(cloudwatch, name, topic, **more)
     assert heard(sqs, queue) == [("loud", "OK", "ALARM")]
     cloudwatch.set_alarm_state(AlarmName="loud", StateValue="ALARM", StateReason="nothing new")
     cloudwatch.set_alarm_state(AlarmName="loud", StateValue="OK", StateReason="no topic is named for this state")
@@ -104,3 +117,28 @@ def test_moto_itself_still_lacks_it(where: str, name: str) -> None:
     """Where this fails, moto has learnt it: take the addition out."""
     module, _, owner = where.partition(":")
     assert not hasattr(getattr(importlib.import_module(module), owner), name)
+
+
+@pytest.fixture
+def moto_alone() -> Iterator[Clients]:
+    """Moto in this process, where nothing is added to it."""
+    session = boto3.Session(ACCESS_KEY, SECRET_KEY, region_name="eu-west-1")
+    with mock_aws():
+        yield session.client
+
+
+def test_moto_itself_still_tells_nobody_of_an_alarm(moto_alone: Clients) -> None:
+    topic, queue = ears(moto_alone)
+    raise_alarm(moto_alone("cloudwatch"), "loud", topic)
+    assert heard(moto_alone("sqs"), queue) == []
+
+
+def test_moto_itself_still_takes_a_condition_that_it_does_not_know_for_a_refusal(moto_alone: Clients) -> None:
+    s3 = moto_alone("s3")
+    s3.create_bucket(Bucket="papers", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    refuses = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::papers/*"}
+    condition = {"Bool": {"aws:SecureTransport": "false"}}
+    policy = {"Version": "2012-10-17", "Statement": [{**refuses, "Condition": condition}]}
+    s3.put_bucket_policy(Bucket="papers", Policy=json.dumps(policy))
+    with pytest.raises(ClientError, match=r"403|AccessDenied"):
+        s3.put_object(Bucket="papers", Key="one", Body=b"1")

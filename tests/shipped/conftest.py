@@ -1,28 +1,16 @@
-"""What the tests of shipped modules and stacks share: a copy to write to, and an environment with nothing of the user's."""
+"""What the tests of shipped modules and stacks share: an environment with nothing of the user's, and an AWS provider."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from infra_orch.engine.mirror import find_mirrors, providers_in
-from infra_orch.project import StackFolder, find_project
 
-ROOT = Path(__file__).resolve().parents[2]
 AWS = "registry.terraform.io/hashicorp/aws"
-
-
-@pytest.fixture
-def shipped(tmp_path: Path) -> StackFolder:
-    """`stacks/prod` in a copy of the project that may be written to."""
-    shutil.copytree(ROOT / "modules", tmp_path / "modules")
-    (tmp_path / "stacks" / "prod").mkdir(parents=True)
-    shutil.copy(ROOT / "stacks" / "prod" / "stack.py", tmp_path / "stacks" / "prod")
-    return find_project(tmp_path).stack("prod")
 
 
 @pytest.fixture(scope="session")

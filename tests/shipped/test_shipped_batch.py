@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -241,6 +240,11 @@ def test_a_table_has_its_keys_its_index_and_its_time_to_live(applied: Applied) -
     assert found == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
 
 
+def test_an_attribute_that_would_be_both_keys_is_refused(applied: Applied) -> None:
+    with pytest.raises(RunFailedError, match="placed cannot be both keys of the table orders"):
+        applied.plan_again({"orders": {"hash_key": {"name": "placed", "type": "N"}}})
+
+
 def keys(found: dict[str, Any]) -> list[tuple[str, str]]:
     return [(one["AttributeName"], one["KeyType"]) for one in found["KeySchema"]]
 
@@ -304,6 +308,12 @@ def test_the_schedules_alarm_watches_its_group(applied: Applied) -> None:
     assert (alarm["MetricName"], alarm["Dimensions"][0]["Value"]) == ("InvocationDroppedCount", "batch-close-of-day")
     assert alarm["AlarmActions"] == [applied.outputs["alerts"]["topic_arn"]]
     assert may_publish(applied, "alerts", name)
+
+
+def test_a_message_group_goes_with_a_fifo_queue_alone(applied: Applied) -> None:
+    for unit, group in (("schedule", "daily"), ("weekly", None)):
+        with pytest.raises(RunFailedError, match="A FIFO queue as a target needs a message_group_id"):
+            applied.plan_again({unit: {"message_group_id": group}})
 
 
 # email_routing
@@ -498,40 +508,6 @@ def test_a_day_that_nobody_told_of_does_not_agree(applied: Applied) -> None:
     send(applied, totals("2026-03-04"))
     applied.run_task("move")
     assert applied.run_task("reconcile") == {"2026-03-04": {}}
-
-
-def test_what_is_in_hand_when_the_table_fails_is_given_back(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "stacks" / "batch")
-    from post import Post
-
-    sqs, url = applied.client("sqs"), applied.outputs["log"]["url"]
-    post = Post(sqs, url, patience=0)
-    post.send([json.dumps(sale("2026-03-06", number, "EUR", "1")) for number in range(12)])
-    taken: list[Any] = []
-
-    def take(message: Any) -> str:
-        if len(taken) == 3:
-            raise ConnectionError("the table does not answer")
-        taken.append(message)
-        return "taken"
-
-    with pytest.raises(ConnectionError):
-        post.work_off(take, logging.getLogger("batch"))
-    assert attributes(applied, url)["ApproximateNumberOfMessages"] == "9"
-    taken.clear()
-    moved = post.work_off(lambda _: "taken", logging.getLogger("batch"))
-    assert (moved["taken"], moved["ended"]) == (9, "the queue is empty")
-
-
-def test_a_run_whose_time_is_up_leaves_the_rest_to_the_next(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "stacks" / "batch")
-    from post import Post
-
-    post = Post(applied.client("sqs"), applied.outputs["log"]["url"], patience=0)
-    post.send([json.dumps(sale("2026-03-06", number, "EUR", "1")) for number in range(12)])
-    moved = post.work_off(lambda _: "taken", logging.getLogger("batch"), deadline=0.0)
-    assert (moved["taken"], moved["ended"]) == (10, "the time was up; the next run goes on")
-    assert post.work_off(lambda _: "taken", logging.getLogger("batch"))["taken"] == 2
 
 
 # That a destroy leaves nothing, the fixture `applied` sees to when the last test is over.

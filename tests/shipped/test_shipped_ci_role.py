@@ -117,8 +117,13 @@ def test_a_role_that_nobody_could_take_is_refused(
     tmp_path: Path, bare_environment: dict[str, str], emulator: str
 ) -> None:
     artifacts = 'artifact_bucket_arn = "arn:aws:s3:::acme-artifacts"\n  artifact_prefix = "builds/"'
-    block = 'module "{0}" {{\n  source = "{1}/modules/ci_role"\n  name = "{0}"\n  repository = "acme/shop"\n  {2}\n  {3}\n}}\n'
-    wrong = {"nobody": "", "environment": 'host = "gitlab"\n  branches = ["main"]\n  environments = ["production"]'}
+    block = 'module "{0}" {{\n  source = "{1}/modules/ci_role"\n  name = "{0}"\n  {2}\n  {3}\n}}\n'
+    shop = 'repository = "acme/shop"\n  '
+    wrong = {
+        "nobody": shop,
+        "environment": f'{shop}host = "gitlab"\n  branches = ["main"]\n  environments = ["production"]',
+        "group": 'repository = "acme/web/shop"\n  branches = ["main"]',
+    }
     text = "".join(block.format(name, ROOT, artifacts, more) for name, more in wrong.items())
     (tmp_path / "main.tf").write_text(text)
     run = {
@@ -133,4 +138,5 @@ def test_a_role_that_nobody_could_take_is_refused(
     done = subprocess.run(["terraform", "plan", "-input=false", "-no-color"], **run, check=False)
     told = re.sub(r"\s*│?\s+", " ", done.stdout)
     assert "The role nobody needs at least one branch, or an environment of GitHub's" in told
+    assert "A repository at GitHub is owner/name: nobody could take the role group for acme/web/shop." in told
     assert "GitLab's tokens do not say the environment where IAM looks: give environment branches" in told

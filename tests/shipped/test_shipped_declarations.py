@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from infra_orch.module.blocks import native_blocks
 from infra_orch.module.declaration import Module
 from infra_orch.module.read import read_module
 from infra_orch.project import find_project
@@ -46,7 +47,8 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
         {"name": '"web"', "vpc_id": '"vpc-1"', "subnet_ids": '["subnet-1"]'},
         {
             "name": ['"-web"'],
-            "subnet_ids": ["[]"],
+            "vpc_id": ['"main"'],
+            "subnet_ids": ["[]", '["main"]'],
             "server_count": ["-1", "1.5", "51"],
             "instance_type": ['"big"'],
             "ami_id": ['"latest"'],
@@ -64,7 +66,10 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
             "cpu_percent": ["0", "101"],
             "server_groups": ['{ "two words" = "group" }'],
             "https_endpoints": ['{ pager = "http://pager.example.com" }'],
-            "queue_arns": ['{ log = "https://sqs.eu-west-1.amazonaws.com/123456789012/log" }'],
+            "queue_arns": [
+                '{ log = "https://sqs.eu-west-1.amazonaws.com/123456789012/log" }',
+                '{ log = "arn:aws:sqs:eu-west-1:123456789012:*" }',
+            ],
             "alarm_prefixes": ['[""]', '["*"]', '["batch-*"]'],
         },
     ),
@@ -77,13 +82,13 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
             "dead_letter_retention_seconds": ["60", "1209601"],
             "delay_seconds": ["-1", "901"],
             "max_receive_count": ["0", "1001", "2.5"],
-            "kms_key_arn": ['"alias/own"'],
+            "kms_key_arn": ['"alias/own"', '"arn:aws:kms:eu-west-1:123456789012:key/*"'],
             "senders": [
                 '{ sns = ["arn:aws:sns:*"] }',
                 '{ "sns.amazonaws.com" = [] }',
                 '{ "sns.amazonaws.com" = ["*"] }',
             ],
-            "alarm_topic_arns": ['["alerts"]'],
+            "alarm_topic_arns": ['["alerts"]', '["arn:aws:sns:eu-west-1:123456789012:*"]'],
             "alarm_dead_letters": ["0"],
             "alarm_age_seconds": ["59"],
         },
@@ -102,7 +107,10 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
                 '{ by_state = { hash_key = { name = "state" }, non_key_attributes = ["total"] } }',
             ],
             "ttl_attribute": ['""'],
-            "kms_key_arn": ['"arn:aws:kms:eu-west-1:123456789012:alias/own"'],
+            "kms_key_arn": [
+                '"arn:aws:kms:eu-west-1:123456789012:alias/own"',
+                '"arn:aws:kms:eu-west-1:123456789012:key/*"',
+            ],
         },
     ),
     "scheduled_job": (
@@ -117,15 +125,24 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
             "description": [f'"{"x" * 513}"'],
             "schedule_expression": ['"0 2 * * *"', '"cron(0 2 * * *)"', '"rate(0 days)"', '"at(2027-01-31 02:00)"'],
             "time_zone": ['"+02:00"', '"Dublin time"'],
-            "target_arn": ['"arn:aws:sns:eu-west-1:123456789012:jobs"', '"jobs"'],
-            "dead_letter_arn": ['"arn:aws:sqs:eu-west-1:123456789012:dead.fifo"', '"dead"'],
-            "kms_key_arns": ['["*"]'],
+            "target_arn": [
+                '"arn:aws:sns:eu-west-1:123456789012:jobs"',
+                '"arn:aws:sqs:eu-west-1:123456789012:*"',
+                '"arn:aws:lambda:eu-west-1:123456789012:function:*"',
+                '"jobs"',
+            ],
+            "dead_letter_arn": [
+                '"arn:aws:sqs:eu-west-1:123456789012:dead.fifo"',
+                '"arn:aws:sqs:eu-west-1:123456789012:*"',
+                '"dead"',
+            ],
+            "kms_key_arns": ['["*"]', '["arn:aws:kms:eu-west-1:123456789012:key/*"]'],
             "input": ['"close"'],
             "message_group_id": ['""', '"two words"'],
             "flexible_minutes": ["-1", "1441"],
             "maximum_retry_attempts": ["-1", "186"],
             "maximum_event_age_seconds": ["59", "86401"],
-            "alarm_topic_arns": ['["alerts"]'],
+            "alarm_topic_arns": ['["alerts"]', '["arn:aws:sns:eu-west-1:123456789012:*"]'],
         },
     ),
     "email_routing": (
@@ -135,6 +152,7 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
             "name": ['"Mail"', '"mail-"', f'"{"x" * 37}"'],
             "recipients": ['["orders"]', '["@in.example.com"]', '["orders @in.example.com"]'],
             "rule_set_name": ['"-set"', f'"{"x" * 65}"'],
+            "after_rule": ['"two words"'],
             "object_key_prefix": ['"/mail/"', '"mail"', '"*/"'],
             "retention_days": ["0", "3651", "1.5"],
         },
@@ -187,8 +205,10 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
         {"name": '"analytics"', "results_bucket": '"acme-results"'},
         {
             "name": ['"two words"', '"Analytics"'],
+            "description": [f'"{"x" * 1025}"'],
             "tables": [
                 table("Orders"),
+                table(bucket="s3://acme-curated"),
                 table(prefix="orders"),
                 table(format="csv"),
                 table(columns=[]),
@@ -202,6 +222,12 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
         },
     ),
 }
+
+
+ANYTHING = {
+    "web_servers": {"page", "user_data"},  # any text; how long it may be is asked of both together
+}
+"""Inputs of which no value is wrong by itself, by module. Of a bool Terraform's own check is enough."""
 
 
 @functools.cache
@@ -224,6 +250,25 @@ def test_a_readme_lists_every_input_with_its_type(name: str) -> None:
     }
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_default_that_a_readme_shows_as_code_is_the_variables_own(name: str) -> None:
+    """What is said in words (`SQS's own key`) is what null, or nothing, comes to."""
+    told = re.findall(r"^\| `(\w+)` \| [^|]+ \| `([^|]+)` \|", section(name, "Inputs"), re.MULTILINE)
+    text = (MODULES / name / "variables.tf").read_text(encoding="utf-8")
+    defaults = {block.labels[0]: block.body.get("default") for block in native_blocks(text)}
+    wrong = {one: shown for one, shown in told if defaults[one] not in (shown, parsed(shown))}
+    assert told
+    assert wrong == {}
+
+
+def parsed(shown: str) -> object:
+    """A value as a README shows it, as JSON has it; a text may stand there bare."""
+    try:
+        return json.loads(shown)
+    except ValueError:
+        return shown
+
+
 def short(constraint: str) -> str:
     """A type as a table has room for it: of an object, the example above the table shows what is in it."""
     return re.sub(r"object\(\{.*\}\)", "object", constraint)
@@ -238,6 +283,12 @@ def test_a_readme_lists_every_output(name: str) -> None:
 def test_every_input_and_output_says_what_it_is(name: str) -> None:
     declared = [*module(name).variables.values(), *module(name).outputs.values()]
     assert [one.name for one in declared if not one.description] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_input_that_can_be_wrong_is_tried_with_what_it_refuses(name: str) -> None:
+    declared = module(name).variables.values()
+    assert {one.name for one in declared if one.constraint != "bool"} - ANYTHING.get(name, set()) == set(WRONG[name][1])
 
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not on PATH")

@@ -138,6 +138,18 @@ def test_a_right_given_by_hand_is_found(applied: Applied) -> None:
         iam.delete_role_policy(RoleName=name, PolicyName="quick-fix")
 
 
+def test_another_bucket_with_the_same_prefix_is_found(applied: Applied) -> None:
+    iam, name = applied.client("iam"), applied.outputs["ci-main"]["name"]
+    before = json.dumps(iam.get_role_policy(RoleName=name, PolicyName="artifacts")["PolicyDocument"])
+    everywhere = before.replace(f"{applied.outputs['artifacts']['arn']}/", "arn:aws:s3:::*/")
+    iam.put_role_policy(RoleName=name, PolicyName="artifacts", PolicyDocument=everywhere)
+    try:
+        with pytest.raises(AssertionError, match=rf"{name} reaches .*arn:aws:s3:::\*/branches/main/\*"):
+            run_task("delivery", "roles_are_narrow", Desk(applied))
+    finally:
+        iam.put_role_policy(RoleName=name, PolicyName="artifacts", PolicyDocument=before)
+
+
 def test_a_branch_let_in_by_hand_is_found(applied: Applied) -> None:
     iam, name = applied.client("iam"), applied.outputs["release"]["name"]
     before = role(applied, "release")["AssumeRolePolicyDocument"]
