@@ -250,6 +250,9 @@ def _record(ended: Sequence[Ended]) -> list[str]:
     except UserError as error:
         return [f"not committed, and left for the next run to commit: {error.summary}", *filter(None, [error.hint])]
     recorded = [f"recorded in {commit.sha[:10]} on {commit.branch or 'a detached HEAD'}"] if commit.sha else []
+    edited = [one.stack for one in ended if one.run.facts().dirty] if run.command == "apply" else []
+    if edited and not run.sandbox:
+        recorded.append(f"commit what {', '.join(edited)} was made of, too: else nobody can go back to this run")
     return [*commit.notes, *recorded]
 
 

@@ -74,7 +74,7 @@ def find_place(
     if not kind:
         raise UsageError(
             "nothing tells which host to post to: this is no job of GitHub Actions or GitLab CI",
-            hint="--host github --pull-request N",
+            hint="--host github --pull-request N; what is of no pull request, as drift, takes --host alone",
         )
     found = _github if kind == "github" else _gitlab
     return found(number, remote, environment, inside[kind])

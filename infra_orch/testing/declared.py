@@ -134,5 +134,5 @@ def _the_only(project: Project) -> str:
         raise UsageError("there is no stack to test", hint="infra-orch new stack NAME makes one")
     raise UsageError(
         f"there are {len(names)} stacks, and the test does not say which it is about",
-        hint=f'pytestmark = pytest.mark.stack("{names[0]}")',
+        hint=f'pytestmark = pytest.mark.stack("NAME"), of {", ".join(names[:10])}{", …" if len(names) > 10 else ""}',
     )

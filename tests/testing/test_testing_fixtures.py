@@ -166,7 +166,7 @@ def test_of_several_stacks_the_file_says_which(shop: Author) -> None:
             'error: there is no stack "shpo": stacks/shpo/stack.py is missing',
             '*→ did you mean "shop"?',
             "error: there are 2 stacks, and the test does not say which it is about",
-            '*→ pytestmark = pytest.mark.stack("shop")',
+            '*→ pytestmark = pytest.mark.stack("NAME"), of shop, team/other',
         ]
     )
 
