@@ -101,7 +101,7 @@ def rollback(
             metavar="RUN",
             help="The run: its id from history, or the beginning of it.",
             envvar="INFRA_ORCH_TO",
-            autocompletion=completion.runs,
+            autocompletion=completion.applied,
         ),
     ],
     branch: Annotated[

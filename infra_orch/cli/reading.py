@@ -129,7 +129,10 @@ def output(
         str | None,
         typer.Argument(metavar="UNIT", help="Only this unit.", autocompletion=completion.units),
     ] = None,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One output, raw, for scripts.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="One output, raw, for scripts.", autocompletion=completion.outputs),
+    ] = None,
     json: o.Json = False,
     sandbox: o.Sandbox = False,
     from_rendered: o.FromRendered = False,

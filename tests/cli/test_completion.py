@@ -60,7 +60,10 @@ def completed(*words: str, cwd: Path | None = None) -> list[str]:
         (("plan", "dev", "--tag", "e"), ["edge"]),
         (("graph", "--format", "m"), ["mermaid"]),
         (("completion", ""), ["bash", "zsh", "fish"]),
+        (("output", "dev", "network", ""), ["id", "name", "password", "subnet_ids"]),
+        (("output", "dev", "web", "s"), ["servers"]),
         (("output", "nope", ""), []),
+        (("output", "dev", "nope", ""), []),
         (("output", "team/prod", ""), []),
     ],
 )
@@ -86,9 +89,24 @@ def test_runs_are_offered_by_their_ids_and_what_they_have_logs_of(rendered: Desk
     ids = ["20261125T0101-bb", "20261124T2256-aa", "20261101T0000-cc"]
     assert completed("infra-orch", "show", "") == ["last", *ids]
     assert completed("infra-orch", "timings", "l") == ["last"]
-    assert completed("infra-orch", "rollback", "dev", "--to", "20261124") == ids[1:2]
     assert completed("infra-orch", "show", "last", "") == ["network", "smoke"]
     assert completed("infra-orch", "show", ids[1], "w") == ["web"]
+
+
+def test_a_rollback_is_offered_what_it_takes(rendered: Desk) -> None:
+    rendered.write({".infra-orch/runs/20261126T0000-aa/run.json": "{}"})  # a plan
+    for run, command, commit in (
+        ("20261121T0000-aa", "apply", "abc"),
+        ("20261122T0000-bb", "destroy", "abc"),
+        ("20261123T0000-cc", "apply", None),
+        ("20261124T0000-dd", "apply", "abc"),
+    ):
+        record = json.dumps({"command": command, "commit": commit})
+        rendered.write({f"stacks/dev/record/runs/{run}.json": record})
+    rendered.write({"stacks/team/prod/record/runs/20261125T0000-ee.json": record})
+    rendered.write({"stacks/dev/record/runs/20261127T0000-ff.json": "not JSON"})
+    assert completed("infra-orch", "rollback", "dev", "--to", "") == ["20261124T0000-dd", "20261121T0000-aa"]
+    assert completed("infra-orch", "rollback", "dev", "--to", "20261121") == ["20261121T0000-aa"]
 
 
 def test_nothing_that_a_command_needs_is_loaded_for_it(rendered: Desk) -> None:
