@@ -7,7 +7,7 @@ import errno
 import functools
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,9 +29,15 @@ app = typer.Typer(
 
 
 @functools.cache
-def _command() -> Callable[..., Any]:
-    """The commands as they parse; made once, because all their signatures are looked at for it."""
-    return typer.main.get_command(app)
+def program() -> Any:
+    """Return the commands as they parse; made once, because all their signatures are looked at for it.
+
+    The two options of the library's own that install a completion are taken out: `completion` is what there is. An app
+    that is made without them would not answer the scripts of that, either.
+    """
+    command = typer.main.get_command(app)
+    command.params = [one for one in command.params if one.name not in ("install_completion", "show_completion")]
+    return command
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -39,8 +45,8 @@ def run(arguments: Sequence[str]) -> int:
     # What a recording lasts for: also the error that a command ends with is in it.
     with contextlib.ExitStack() as until_the_end:
         try:
-            command, options = _command(), {"prog_name": "infra-orch", "standalone_mode": False}
-            return int(command(args=list(arguments), obj=Beyond(until_the_end, arguments), **options) or 0)
+            options = {"prog_name": "infra-orch", "standalone_mode": False}
+            return int(program()(args=list(arguments), obj=Beyond(until_the_end, arguments), **options) or 0)
         except Exception as error:  # noqa: BLE001  the boundary
             return _told(error, Console())
         except KeyboardInterrupt:

@@ -182,6 +182,21 @@ def test_the_script_of_a_shell_says_how_it_is_installed_and_is_taken_by_it(desk:
         subprocess.run([shell, "-n"], input=script.out, text=True, check=True)
 
 
+def test_a_completion_is_installed_in_one_way_only(desk: Desk) -> None:
+    assert "-completion" not in desk.run("--help").out
+    assert desk.run("--install-completion").code == 64
+    assert completed("infra-orch", "--sh") == []
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_scripts_of_other_shells_are_answered_too(rendered: Desk, shell: str) -> None:
+    line = {"_TYPER_COMPLETE_ARGS": "infra-orch plan te", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    code = "import sys; from infra_orch.__main__ import main; sys.argv[0] = 'infra-orch'; main()"
+    environment = {**os.environ, **line, "_INFRA_ORCH_COMPLETE": f"complete_{shell}"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=rendered.root, capture_output=True, text=True, check=True)  # fmt: skip
+    assert "team/prod" in done.stdout
+
+
 def test_the_shell_is_that_of_the_user_where_none_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELL", "/usr/bin/zsh")
     assert desk.run("completion").out.startswith("#compdef infra-orch")
