@@ -40,7 +40,9 @@ class Command:
 
 def commands(group: Any = None, words: tuple[str, ...] = ()) -> Iterator[Command]:
     """Yield every command of the program, in the order of `--help`; those of a group one by one."""
-    for name, declared in (group or program()).commands.items():
+    of = group or program()
+    for name in of.list_commands(None):
+        declared = of.commands[name]
         if declared.hidden:
             continue
         if hasattr(declared, "commands"):

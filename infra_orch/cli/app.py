@@ -15,11 +15,13 @@ from typing import Annotated, Any
 import typer
 
 from infra_orch.cli import following, gateway, mending, new, reading, reviewing, running, sandbox
+from infra_orch.cli.sections import BySection
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 
 app = typer.Typer(
     name="infra-orch",
+    cls=BySection,
     help="Orchestrates Terraform: stack specs in Python, truthful previews across units, results in git.",
     invoke_without_command=True,
     rich_markup_mode=None,

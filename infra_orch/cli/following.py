@@ -71,7 +71,7 @@ def reconcile(
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
 ) -> int:
-    """Apply what is on a branch and differs from its records; push the records."""
+    """Apply what on a branch differs from its records; push these."""
     from functools import partial
 
     from infra_orch.commands.options import RunOptions

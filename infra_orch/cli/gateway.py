@@ -9,7 +9,7 @@ from infra_orch.cli.here import project_here
 from infra_orch.console import Console
 
 gateway_app = typer.Typer(
-    help="Providers that stay alive between runs, so that the next one is faster.",
+    help="Providers that stay alive, so that the next run is faster.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from infra_orch.cli.sections import SECTIONS
 
 if TYPE_CHECKING:
     from conftest import Desk
@@ -93,6 +96,20 @@ def test_outside_of_a_project_the_help_is_shown_and_no_error(
     assert (result.code, result.out) == (64, "")
     assert result.err.startswith("Usage: infra-orch")
     assert "error" not in result.err
+
+
+@pytest.mark.parametrize("words", [(), ("new",), ("sandbox",), ("gateway",)])
+def test_each_line_of_the_list_of_commands_is_whole(desk: Desk, words: tuple[str, ...]) -> None:
+    shown = desk.run(*words, "--help").out
+    assert [line for line in shown.splitlines()[1:] if line.endswith("...")] == []
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_the_help_lists_the_commands_by_what_they_are_for(desk: Desk) -> None:
+    lines = desk.run("--help").out.splitlines()
+    assert [line.rstrip(":") for line in lines if re.fullmatch(r"\w+:", line)] == ["Options", *SECTIONS]
+    listed = [line.split()[0] for line in lines[lines.index("Write:") :] if line.startswith("  ")]
+    assert listed == [name for names in SECTIONS.values() for name in names]
 
 
 def test_the_help_imports_nothing_that_a_command_needs(desk: Desk) -> None:
