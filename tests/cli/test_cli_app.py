@@ -85,6 +85,20 @@ def test_whatever_is_misspelt_gets_what_is_nearest(two_units: Desk, words: tuple
     assert said in result.err, result.err
 
 
+@pytest.mark.parametrize("command", ["apply", "destroy"])
+def test_a_name_that_nothing_has_is_told_also_where_nobody_is_there_to_say_yes(two_units: Desk, command: str) -> None:
+    for words, said in (
+        (("dvv",), 'did you mean "dev"?'),
+        (("dev", "--unit", "nope"), 'no unit of dev is called "nope"'),
+        (("dev", "--unit", "nope", "--with-downstream"), 'no unit of dev is called "nope"'),
+        (("dev", "--tag", "nope"), 'no unit of dev has the tag "nope"'),
+        (("--all", "--unit", "nope"), 'no unit of dev is called "nope"'),
+    ):
+        result = two_units.run(command, *words)
+        assert (result.code, said in result.err) == (64, True), result.err
+    assert two_units.run(command, "dev", "--unit", "web").code == 77
+
+
 @pytest.mark.parametrize("words", [(), ("-C", ".")])
 def test_outside_of_a_project_the_help_is_shown_and_no_error(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
