@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any
 
-import typer.main
-
-from infra_orch.cli.app import app
+from infra_orch.cli.app import program
 
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command of the command line, with the words that call it."""
-    for name, command in (group or typer.main.get_command(app)).commands.items():
+    for name, command in (group or program()).commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
         else:
             yield (*path, name), command
 
 
-@functools.cache
-def _root() -> Any:
-    return typer.main.get_command(app)
-
-
 def parses(words: list[str]) -> None:
     """Parse a command line down to its last command, as the program would, and run nothing."""
-    command: Any = _root()
+    command: Any = program()
     context = None
     while True:
         context = command.make_context("infra-orch", list(words), parent=context)
@@ -38,6 +30,6 @@ def parses(words: list[str]) -> None:
 
 def variables() -> set[str]:
     """The variables that stand for an option of any command."""
-    root = typer.main.get_command(app)
+    root = program()
     all_commands = [root, *(command for _, command in commands())]
     return {option.envvar for command in all_commands for option in command.params if isinstance(option.envvar, str)}

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import typer.main
 from markdown_text import cell, code, row
 
-from infra_orch.cli.app import app
+from infra_orch.cli.app import program
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,9 @@ class Command:
 
 def commands(group: Any = None, words: tuple[str, ...] = ()) -> Iterator[Command]:
     """Yield every command of the program, in the order of `--help`; those of a group one by one."""
-    for name, declared in (group or typer.main.get_command(app)).commands.items():
+    of = group or program()
+    for name in of.list_commands(None):
+        declared = of.commands[name]
         if declared.hidden:
             continue
         if hasattr(declared, "commands"):
@@ -81,7 +82,7 @@ def _page(name: str, found: list[Command], guides: Mapping[str, str]) -> str:
     alone = len(found) == 1 and found[0].words == (name,)
     lines = [f"# infra-orch {name}", ""]
     if not alone:
-        about = typer.main.get_command(app).commands[name].help or ""  # type: ignore[attr-defined]
+        about = program().commands[name].help or ""
         lines += [inspect.cleandoc(about), ""]
     for command in found:
         lines += [] if alone else [f"## {command.name}", ""]
@@ -147,7 +148,7 @@ def _default(parameter: Any) -> str:
 
 
 def _index() -> str:
-    root = typer.main.get_command(app)
+    root = program()
     lines = ["# Commands", "", "Every command, with every argument, option and variable, as the program has them.", ""]
     lines += ["| command | what it does |", "|---|---|"]
     for name, found in groups().items():
@@ -164,7 +165,7 @@ def _index() -> str:
 def option_variables() -> Mapping[str, list[str]]:
     """The variables that stand for an option, each with the options of the commands that take it."""
     found: dict[str, list[str]] = {}
-    root = Command((), typer.main.get_command(app))
+    root = Command((), program())
     for command in (root, *commands()):
         for parameter in options(command.declared):
             if parameter.envvar:

@@ -7,7 +7,7 @@ import errno
 import functools
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,11 +16,13 @@ import typer
 
 from infra_orch.cli import following, gateway, mending, new, reading, reviewing, running, sandbox
 from infra_orch.cli.here import typed
+from infra_orch.cli.sections import BySection
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 
 app = typer.Typer(
     name="infra-orch",
+    cls=BySection,
     help="Orchestrates Terraform: stack specs in Python, truthful previews across units, results in git.",
     invoke_without_command=True,
     rich_markup_mode=None,
@@ -30,9 +32,15 @@ app = typer.Typer(
 
 
 @functools.cache
-def _command() -> Callable[..., Any]:
-    """The commands as they parse; made once, because all their signatures are looked at for it."""
-    return typer.main.get_command(app)
+def program() -> Any:
+    """Return the commands as they parse; made once, because all their signatures are looked at for it.
+
+    The two options of the library's own that install a completion are taken out: `completion` is what there is. An app
+    that is made without them would not answer the scripts of that, either.
+    """
+    command = typer.main.get_command(app)
+    command.params = [one for one in command.params if one.name not in ("install_completion", "show_completion")]
+    return command
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -42,8 +50,8 @@ def run(arguments: Sequence[str]) -> int:
         try:
             words = _without_record(arguments)
             until_the_end.enter_context(typed(words))
-            command, options = _command(), {"prog_name": "infra-orch", "standalone_mode": False}
-            return int(command(args=list(arguments), obj=Beyond(until_the_end, words), **options) or 0)
+            options = {"prog_name": "infra-orch", "standalone_mode": False}
+            return int(program()(args=list(arguments), obj=Beyond(until_the_end, words), **options) or 0)
         except Exception as error:  # noqa: BLE001  the boundary
             return _told(error, Console())
         except KeyboardInterrupt:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,27 @@ def runs(ctx: typer.Context, incomplete: str) -> list[str]:
         found = sorted({*here, *recorded}, reverse=True)
         return _begun([*(["last"] if found else []), *found], incomplete)[:_MOST_RUNS]
     return []
+
+
+def applied(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the ids, begun with *incomplete*, of the recorded runs that a rollback of the stack on the line takes."""
+    from infra_orch.project import find_project
+
+    with contextlib.suppress(*_UNREADABLE):
+        project = find_project(_directory(ctx))
+        stack = str(ctx.params.get("stack") or "") or _typed_stack(ctx)
+        found = sorted(project.stack(stack).record.glob("runs/*.json"), reverse=True)
+        likely = set(_begun((path.stem for path in found), incomplete))
+        there = (path.stem for path in found if path.stem in likely and _went_forward(path))
+        return list(islice(there, _MOST_RUNS))
+    return []
+
+
+def outputs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names, begun with *incomplete*, of the outputs that the unit on the line was rendered with."""
+    unit = _index(ctx, str(ctx.params.get("stack") or "")).get(str(ctx.params.get("unit") or ""), {})
+    found = unit.get("outputs", ())
+    return _begun(sorted(map(str, found if isinstance(found, (list, dict)) else ())), incomplete)
 
 
 def logged(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -105,6 +127,15 @@ def _stacks(ctx: typer.Context) -> Iterator[str]:
     with contextlib.suppress(*_UNREADABLE):
         for folder in find_project(_directory(ctx)).stack_folders():
             yield folder.name
+
+
+def _went_forward(record: Path) -> bool:
+    """Whether a run left something to go back to: it was no destroy, and began from a commit."""
+    try:
+        document = json.loads(record.read_text(encoding="utf-8"))
+        return document["command"] != "destroy" and bool(document["commit"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _units(ctx: typer.Context) -> list[str]:

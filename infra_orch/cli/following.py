@@ -70,7 +70,7 @@ def reconcile(
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
 ) -> int:
-    """Apply what is on a branch and differs from its records; push the records."""
+    """Apply what on a branch differs from its records; push these."""
     from functools import partial
 
     from infra_orch.commands.options import RunOptions
@@ -100,7 +100,7 @@ def rollback(
             metavar="RUN",
             help="The run: its id from history, or the beginning of it.",
             envvar="INFRA_ORCH_TO",
-            autocompletion=completion.runs,
+            autocompletion=completion.applied,
         ),
     ],
     branch: Annotated[

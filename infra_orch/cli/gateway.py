@@ -8,7 +8,7 @@ from infra_orch.cli import options as o
 from infra_orch.cli.here import console_here, project_here
 
 gateway_app = typer.Typer(
-    help="Providers that stay alive between runs, so that the next one is faster.",
+    help="Providers that stay alive, so that the next run is faster.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

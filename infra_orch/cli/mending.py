@@ -26,7 +26,10 @@ def bootstrap(
     json: o.Json = False,
     sandbox: o.Sandbox = False,
 ) -> int:
-    """Make the S3 buckets that stacks keep their states in, or what is missing of them."""
+    """Make the S3 buckets that stacks keep their states in.
+
+    Of those that are there, make what is missing.
+    """
     from infra_orch.commands.bootstrap import bootstrap as command
     from infra_orch.commands.stacks import chosen_stacks
 

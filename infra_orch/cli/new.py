@@ -82,7 +82,7 @@ def init(
         ),
     ] = None,
 ) -> int:
-    """Make a project of a repository that is there; write over nothing."""
+    """Make a project of a repository, and write over nothing."""
     from infra_orch.commands.init import init as command
 
     return command(folder, from_ or (), console_here())

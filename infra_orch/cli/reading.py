@@ -18,7 +18,10 @@ def list_(
     json: o.Json = False,
     sandbox: o.Sandbox = False,
 ) -> int:
-    """Show which stacks and units there are, and what of each has changed since its last apply."""
+    """Show the stacks and units, and what of each has changed.
+
+    Changed since its last apply: that is told from specs and records, and no Terraform is started.
+    """
     from infra_orch.commands.list import list_stacks
 
     console = console_here(json=json)
@@ -114,7 +117,10 @@ def explain(
     from_rendered: o.FromRendered = False,
     engine: o.Engine = None,
 ) -> int:
-    """Show what the plan of a unit depends on, and what of it has changed since its last apply."""
+    """Show what a unit's plan depends on, and what of it changed.
+
+    Changed since its last apply.
+    """
     from infra_orch.commands.explain import explain as command
     from infra_orch.commands.options import RunOptions
 
@@ -128,7 +134,10 @@ def output(
         str | None,
         typer.Argument(metavar="UNIT", help="Only this unit.", autocompletion=completion.units),
     ] = None,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One output, raw, for scripts.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="One output, raw, for scripts.", autocompletion=completion.outputs),
+    ] = None,
     json: o.Json = False,
     sandbox: o.Sandbox = False,
     from_rendered: o.FromRendered = False,
@@ -231,7 +240,7 @@ def doctor(
     json: o.Json = False,
     engine: o.Engine = None,
 ) -> int:
-    """Say what of this machine and project would keep a run from going well, and what mends it."""
+    """Say what would keep a run from going well, and what mends it."""
     from infra_orch.commands.doctor import doctor as command
 
     return command(console_here(json=json), engine=engine, online=online)
@@ -247,7 +256,7 @@ def completion_(
         ),
     ] = None,
 ) -> int:
-    """Print the script by which a shell completes commands, options and names."""
+    """Print the script by which a shell completes command lines."""
     from infra_orch.commands.completion import completion as command
 
     return command(shell, console_here())

@@ -100,7 +100,7 @@ def preview(
     no_gateway: o.NoGateway = False,
     detailed_exitcode: o.DetailedExitcode = False,
 ) -> int:
-    """Plan what a change affects, and make a comment of it for its pull request."""
+    """Plan what a change affects, as a comment for its pull request."""
     from infra_orch.commands.affecting import change_asked_for
     from infra_orch.commands.preview import preview as command
     from infra_orch.commands.preview import wish
@@ -160,7 +160,7 @@ def outdated(
     ] = "",
     host: o.Host = "",
 ) -> int:
-    """Mark the previews of pull requests into a branch that has moved."""
+    """Mark the previews of pull requests whose base has moved."""
     from infra_orch.commands.outdated import outdated as command
 
     return command(project_here(), base, host, group, console_here())

@@ -51,7 +51,7 @@ def sandbox_rehearse(
     engine: o.Engine = None,
     no_gateway: o.NoGateway = False,
 ) -> int:
-    """Apply a stack in the sandbox, plan it again, destroy it, and check that nothing is left."""
+    """Apply a stack there, plan it, destroy it, see that all is gone."""
     from infra_orch.commands import sandbox
     from infra_orch.commands.options import RunOptions
 

@@ -20,7 +20,7 @@ from infra_orch.commands.ending import (
 from infra_orch.commands.notifying import announce, failures_told, tell_complaints, told_of
 from infra_orch.commands.offering import Offer, offered
 from infra_orch.commands.options import RunOptions
-from infra_orch.commands.parts import Part, open_parts
+from infra_orch.commands.parts import Part, open_parts, refuse_unknown
 from infra_orch.commands.previewing import Shown, preview
 from infra_orch.commands.recovering import sessions_after_the_dead
 from infra_orch.commands.restoring import beyond_offer, preview_offer, take
@@ -74,7 +74,10 @@ def _run(
 ) -> int:
     if stacks.several:
         refuse_several(options)
-    if not options.resume:
+    if not options.resume and _nobody_to_ask(options, console):
+        if not offer:
+            # With a yes it would be no better, so it is told first.
+            refuse_unknown(project, stacks, options)
         _refuse_unasked(options, console, kind)
     parts = offer.parts(project, options, console) if offer else open_parts(project, stacks, options, console)
     if not parts:
@@ -190,9 +193,13 @@ def _apply(
     return _Done(code, documents, under_way=(started,))
 
 
+def _nobody_to_ask(options: RunOptions, console: Console) -> bool:
+    return not options.auto_approve and (not console.interactive or options.json)
+
+
 def _refuse_unasked(options: RunOptions, console: Console, kind: str) -> None:
     """Refuse to begin where nobody is there to be asked."""
-    if not options.auto_approve and (not console.interactive or options.json):
+    if _nobody_to_ask(options, console):
         raise RefusedError(
             f"{kind} asks before it changes anything, and nobody is there to be asked",
             hint=f"{console.again('--auto-approve')}, if that is meant",

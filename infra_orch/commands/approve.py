@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from infra_orch.approval.approval import Approval, to_text
-from infra_orch.approval.book import FOLDER
+from infra_orch.approval.book import FOLDER, Book
 from infra_orch.commands.finding import find_run
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UsageError, UserError
@@ -17,7 +17,7 @@ from infra_orch.git.commit import commit_paths
 from infra_orch.git.repository import Repository, find_repository
 from infra_orch.project import Project, StackFolder, is_stack_name
 from infra_orch.record.read import read_outcomes
-from infra_orch.record.store import plain, read_record
+from infra_orch.record.store import plain, read_record, records_of
 from infra_orch.report.terminal import plan_lines, plan_summary
 from infra_orch.run.outcome import Outcome, Status
 
@@ -48,6 +48,38 @@ def approve(
             "git does not know who you are, and an approval is somebody's",
             hint='git config user.name "…"; git config user.email "…"',
         )
+    found = _meant(project, runs, bundle, group)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    written: dict[Path, bytes | None] = {}
+    lines, stacks = [], []
+    for document in found:
+        units = _approvable(document, despite_policies=despite_policies)
+        console.result(plan_lines(units, console.style, {}))
+        console.result(plan_summary(units, console.style, "plan"))
+        run = str(document["run_id"])
+        approval = Approval(run, str(document["at"]), by, now, note, despite_policies, units)
+        folder = _folder(project, document, run)
+        if before := _before(approval, folder, repository):
+            console.note(
+                f"{folder.name}: you approved what run {run} was to do already, {before.digest[:12]}, {before.at}"
+            )
+            continue
+        stacks.append(str(document["stack"]))
+        written[folder.record / FOLDER / f"{approval.id}.json"] = to_text(approval).encode()
+        lines.append(f"{TRAILER}: {run} {approval.digest}")
+        console.note(f"{folder.name}: approved what run {run} was to do, {approval.digest[:12]}")
+    if not written:
+        console.note("nothing was committed; git push brings it to those who apply, where that was not done")
+        return 0
+    subject = f"approve {', '.join(stacks)}"
+    # On one line, it cannot pass for a trailer.
+    said = [" ".join(note.split()), ""] if note.strip() else []
+    _commit(repository, written, plain("\n".join([subject, "", *said, *lines, ""])), console)
+    return 0
+
+
+def _meant(project: Project, runs: Sequence[str], bundle: str | None, group: str) -> list[Mapping[str, Any]]:
+    """The documents of the runs that are meant."""
     if bool(bundle) == bool(runs):
         raise UsageError(
             "which run?", hint="name runs, or --bundle PLACE for what a preview kept; last is the newest run"
@@ -57,24 +89,22 @@ def approve(
         raise UsageError(
             f"the preview in {bundle} was to do nothing", hint="infra-orch apply --bundle PLACE says so, too"
         )
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    written: dict[Path, bytes | None] = {}
-    lines = []
-    for document in found:
-        units = _approvable(document, despite_policies=despite_policies)
-        console.result(plan_lines(units, console.style, {}))
-        console.result(plan_summary(units, console.style, "plan"))
-        run = str(document["run_id"])
-        approval = Approval(run, str(document["at"]), by, now, note, despite_policies, units)
-        folder = _folder(project, document, run)
-        written[folder.record / FOLDER / f"{approval.id}.json"] = to_text(approval).encode()
-        lines.append(f"{TRAILER}: {run} {approval.digest}")
-        console.note(f"{folder.name}: approved what run {run} was to do, {approval.digest[:12]}")
-    subject = f"approve {', '.join(str(document['stack']) for document in found)}"
-    # On one line, it cannot pass for a trailer.
-    said = [" ".join(note.split()), ""] if note.strip() else []
-    _commit(repository, written, plain("\n".join([subject, "", *said, *lines, ""])), console)
-    return 0
+    return found
+
+
+def _before(approval: Approval, folder: StackFolder, repository: Repository) -> Approval | None:
+    """The same approval as it is committed, where it counts and *approval* has nothing else to say."""
+    signed = folder.project.settings.signed_approvals
+    book = Book(repository, folder, records_of(folder, sandbox=False, committed=True), lambda _: None, signed=signed)
+    for one in book.approvals:
+        same = (one.id, one.digest, one.despite_policies) == (approval.id, approval.digest, approval.despite_policies)
+        if same and approval.note in ("", one.note) and _denials(one) == _denials(approval):
+            return one
+    return None
+
+
+def _denials(approval: Approval) -> dict[str, tuple[str, ...]]:
+    return {name: outcome.denials for name, outcome in approval.units.items()}
 
 
 def _of_bundle(project: Project, bundle: str, group: str) -> list[Mapping[str, Any]]:

@@ -64,7 +64,7 @@ class Writer:
             bundle = make_bundle(self.target, selection, shown, run.context, about)
         words = ["infra-orch", "apply", run.context.stack.folder.name, "--plan", str(self.path)]
         command = shlex.join([*words, *(["--sandbox"] if run.sandbox else [])])
-        what = "sealed" if self.seal else "which holds secrets"
+        what = "sealed" if self.seal else "which may hold secrets"
         console.note(f"written to {self.path}, {what}; {command} applies it")
         if run.repository and _could_be_committed(run.repository, self.target):
             console.warn(f"{self.path} lies in the git repository and is not ignored: keep it out of commits")
@@ -141,7 +141,7 @@ class PreviewWriter:
                 path = room / "sealed"
             self.place.put(path, name)
         told = self.place.called(name)
-        console.note(f"written to {told}, {'sealed' if self.seal else 'which holds secrets'}")
+        console.note(f"written to {told}, {'sealed' if self.seal else 'which may hold secrets'}")
         if repository and not self.place.is_remote and _could_be_committed(repository, Path(told).resolve()):
             console.warn(f"{told} lies in the git repository and is not ignored: keep it out of commits")
 
@@ -158,7 +158,7 @@ def preview_writer(text: str | None, base: str, group: str) -> PreviewWriter | N
         check_out(Path(text), "--bundle")
     if place.is_remote and seal is None:
         raise UsageError(
-            f"{text} is another machine, and plans hold secrets: they do not leave this one unsealed",
+            f"{text} is another machine, and plans may hold secrets: they do not leave this one unsealed",
             hint=f"export {KEY}=\"$(openssl rand -base64 32 | tr '+/' '-_')\", and keep it for the apply",
         )
     return PreviewWriter(place, base, group, seal, {})

@@ -16,6 +16,7 @@ from infra_orch.console import Console
 from infra_orch.errors import UserError
 from infra_orch.fingerprint.fingerprint import Fingerprint, compare
 from infra_orch.project import Project
+from infra_orch.record.store import exists, last_record
 from infra_orch.report.style import Style, safe
 from infra_orch.run.fingerprints import fingerprint_as_it_is
 from infra_orch.run.pace import Pace
@@ -46,12 +47,13 @@ def explain(project: Project, stack: str, unit: str, options: RunOptions, consol
             now = fingerprint_as_it_is(work, context, upstream)
         except StepError as error:
             raise UserError(error.failure.summary, hint=error.failure.hint) from error
-        record = run.records.units().get(unit) or {}
-    document = _document(opened.rendered.name, unit, now, record)
+        record, renamed = last_record(work.unit, run.records.units())
+    document = _document(opened.rendered.name, unit, now, record or {})
     if console.json:
         console.document(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        console.result(_lines(document, f"{unit}  ({work.unit.where})", console.style))
+        title = f"{unit}  ({work.unit.where})" + (f", renamed from {work.unit.formerly}" if renamed else "")
+        console.result(_lines(document, title, _without_comparison(record, sandbox=options.sandbox), console.style))
     return 0
 
 
@@ -70,7 +72,18 @@ def _document(stack: str, unit: str, now: Fingerprint, record: Mapping[str, Any]
     }
 
 
-def _lines(document: Mapping[str, Any], title: str, style: Style) -> Iterator[str]:
+def _without_comparison(record: Mapping[str, Any] | None, *, sandbox: bool) -> str:
+    """Why there is nothing to compare a fingerprint with, where that is so."""
+    if record is None:
+        why = f"never applied{' in the sandbox' if sandbox else ''}, by the records"
+    elif not exists(record):
+        why = f"destroyed {record['at']}, run {record['run']}"
+    else:
+        why = f"its last apply, {record['at']}, run {record['run']}, recorded none"
+    return f"{why}, so there is nothing to compare it with"
+
+
+def _lines(document: Mapping[str, Any], title: str, otherwise: str, style: Style) -> Iterator[str]:
     yield style(title, "bold")
     applied = document["applied"]
     if applied:
@@ -78,7 +91,7 @@ def _lines(document: Mapping[str, Any], title: str, style: Style) -> Iterator[st
         word = style("the same as", "green") if same else style("not the same as", "yellow")
         yield f"fingerprint {document['digest'][:12]}, {word} at its last apply, {applied['at']}, run {applied['run']}"
     else:
-        yield f"fingerprint {document['digest'][:12]}; no record of an apply has one to compare it with"
+        yield f"fingerprint {document['digest'][:12]}; {safe(otherwise, keep_newlines=False)}"
     width = max(len(name) for name in document["parts"])
     for name, part in document["parts"].items():
         change = part["since_apply"]

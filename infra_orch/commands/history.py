@@ -10,7 +10,8 @@ from typing import Any
 from infra_orch.console import Console
 from infra_orch.git.repository import find_repository
 from infra_orch.project import Project
-from infra_orch.record.store import TRAILER, read_record, records_of
+from infra_orch.record.read import read_outcomes
+from infra_orch.record.store import TRAILER, read_record, records_of, total_words
 from infra_orch.report.style import safe
 
 SCHEMA = 1
@@ -70,7 +71,7 @@ def _entry(run: Any) -> dict[str, Any]:
 
 
 def _counts(run: Any) -> dict[str, int]:
-    totals = {"create": 0, "update": 0, "delete": 0, "replace": 0}
+    totals = {"create": 0, "update": 0, "delete": 0, "replace": 0, "import": 0, "move": 0}
     for unit in run.get("units", {}).values():
         if unit["status"] in ("applied", "failed"):
             for key in totals:
@@ -79,6 +80,8 @@ def _counts(run: Any) -> dict[str, int]:
 
 
 def _totals(run: Any) -> str:
-    words = {"create": "created", "update": "updated", "replace": "replaced", "delete": "destroyed"}
-    counts = _counts(run)
-    return ", ".join(f"{counts[key]} {word}" for key, word in words.items() if counts[key]) or "nothing changed"
+    """What a run did, in the words of its commit."""
+    try:
+        return total_words(read_outcomes(run))
+    except (ValueError, TypeError):
+        return "done as a newer infra-orch tells it"

@@ -23,7 +23,7 @@ from infra_orch.fingerprint.affected import Content
 from infra_orch.fingerprint.fingerprint import ENGINE, LOCK, SECRETS, UPSTREAM, Fingerprint, compare
 from infra_orch.git.repository import find_repository
 from infra_orch.project import Project, StackFolder
-from infra_orch.record.store import Records, exists, left_over, records_of
+from infra_orch.record.store import Records, exists, last_record, left_over, records_of
 from infra_orch.render.index import RenderedUnit, digest
 from infra_orch.report.listing import ListedStack, ListedUnit, State, listing_document, listing_lines, listing_summary
 
@@ -108,8 +108,7 @@ def _stack(name: str, content: Content, records: Records) -> ListedStack:
 
 def _unit(unit: RenderedUnit, now: Fingerprint, known: Mapping[str, Mapping[str, Any]]) -> ListedUnit:
     """How a unit stands to its last apply, or to that under its former name."""
-    renamed = unit.name not in known and unit.formerly is not None and exists(known.get(unit.formerly))
-    record = known.get(unit.formerly or "") if renamed else known.get(unit.name)
+    record, renamed = last_record(unit, known)
     before = Fingerprint.from_json(record.get("fingerprint")) if record else None
     listed = partial(ListedUnit, unit.name, last=record, module=unit.module, tags=unit.tags)
     if record is None:
@@ -118,7 +117,8 @@ def _unit(unit: RenderedUnit, now: Fingerprint, known: Mapping[str, Mapping[str,
         return listed(state="failed" if exists(record) else "destroyed")
     if before is None:
         return listed(state="unknown")
-    changed = tuple(_changed(now, before)) + ((f"it was {unit.formerly}",) if renamed else ())
+    # What else has changed comes of that, most of the time.
+    changed = (*((f"renamed from {unit.formerly}",) if renamed else ()), *_changed(now, before))
     # What a remote module holds is as good as known by the version that it is called with.
     state: State = "stale" if changed else "unknown" if now.unseen else "current"
     return listed(state=state, changed=changed, unseen=now.doubts)

@@ -110,7 +110,7 @@ def _plan(project: Project, stack: str, options: RunOptions, console: Console, r
     _refuse_elsewhere(f"{file} was planned", command, options, sandbox=manifest.sandbox)
     refuse_for(bundle, moved_sources(manifest, folder, evaluated=not options.from_rendered))
     if bundle.path == file and file.stat().st_mode & 0o077:
-        console.warn(f"{file} holds secrets, and others may read it: chmod 600 {file}")
+        console.warn(f"{file} may hold secrets, and others can read it: chmod 600 {file}")
     return Offer({folder.name: bundle}, strict=True)
 
 

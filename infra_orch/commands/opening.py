@@ -71,15 +71,31 @@ def open_stacks(
     that they call.
     """
     if from_rendered:
-        safe = guarded(project)
-        folders = {name: safe.stack(name) for name in names}
-        committed = committed_renders(safe, list(folders.values()))
-        for rendered in committed.values():
-            check_rendered(rendered)
-        # Of stacks that others refer to, each file is looked at once.
-        read = functools.cache(lambda folder: committed.get(folder.name) or committed_render(folder))
-        return {name: opened_as_rendered(committed[folder.name], read) for name, folder in folders.items()}
+        return _open_committed(project, names)
     return open_declared(_declared(project, list(names)), console)
+
+
+def open_unwritten(project: Project, names: Iterable[str], *, from_rendered: bool = False) -> dict[str, Opened]:
+    """Open stacks for a look at what is in them: nothing is written, and what they refer to is left out.
+
+    Raises as open_stacks() does, but looks at nothing that has to be allowed where the specs are evaluated.
+    """
+    if from_rendered:
+        return _open_committed(project, names)
+    declared = _declared(project, list(names))
+    return {name: Opened(rendering.stack, {}, {}) for name, (rendering, _) in declared.items()}
+
+
+def _open_committed(project: Project, names: Iterable[str]) -> dict[str, Opened]:
+    """Open stacks as they were rendered and committed."""
+    safe = guarded(project)
+    folders = {name: safe.stack(name) for name in names}
+    committed = committed_renders(safe, list(folders.values()))
+    for rendered in committed.values():
+        check_rendered(rendered)
+    # Of stacks that others refer to, each file is looked at once.
+    read = functools.cache(lambda folder: committed.get(folder.name) or committed_render(folder))
+    return {name: opened_as_rendered(committed[folder.name], read) for name, folder in folders.items()}
 
 
 def open_declared(declared: Mapping[str, tuple[Rendering, Stack | None]], console: Console) -> dict[str, Opened]:

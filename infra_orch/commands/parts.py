@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from infra_orch.commands.affecting import Change, affected_units, deleted_names, narrow, refuse_chosen, tell_deleted
 from infra_orch.commands.gone import let_go_of, open_gone
-from infra_orch.commands.opening import Opened, open_stack, open_stacks
+from infra_orch.commands.opening import Opened, open_stack, open_stacks, open_unwritten
 from infra_orch.commands.options import RunOptions
 from infra_orch.commands.selecting import chosen_names, wanted_of_each
 from infra_orch.commands.stacks import Asked, refuse_several
@@ -64,6 +64,20 @@ def open_parts(project: Project, asked: Asked, options: RunOptions, console: Con
     let_go = let_go_of(project, options.deleted)
     parts = [Part(opened[name], replace(options, wanted=of_it), let_go) for name, of_it in wanted.items()]
     return [*parts, *_gone(project, options.deleted, options, let_go, console)]
+
+
+def refuse_unknown(project: Project, asked: Asked, options: RunOptions) -> None:
+    """Refuse a stack, unit or tag that there is none of, and write nothing. What a change affects is not looked at.
+
+    Raises as open_parts() does.
+    """
+    if options.change:
+        return
+    opened = open_unwritten(project, asked.names, from_rendered=options.from_rendered)
+    if asked.several:
+        wanted_of_each(opened, options.wanted)
+    else:
+        chosen_names(opened[asked.only], options.wanted)
 
 
 def open_affected(

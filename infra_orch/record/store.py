@@ -15,6 +15,7 @@ from infra_orch.git.commit import Commit, commit_paths
 from infra_orch.git.repository import Repository
 from infra_orch.project import NAME, StackFolder
 from infra_orch.record.record import RUN_SHAPE, SCHEMA, UNIT_SHAPE, to_text
+from infra_orch.render.index import RenderedUnit
 from infra_orch.run.outcome import Counts, Outcome, Status
 from infra_orch.shape import misfit
 
@@ -102,6 +103,14 @@ def _no_record(why: object, shown: str) -> UserError:
 def left_over(records: Records, units: set[str]) -> list[str]:
     """Units that have a record, are not destroyed, and are not among *units*."""
     return sorted(name for name, record in records.units().items() if name not in units and exists(record))
+
+
+def last_record(unit: RenderedUnit, known: Mapping[str, Mapping[str, Any]]) -> tuple[Mapping[str, Any] | None, bool]:
+    """Return the record of a unit among *known* ones, and whether it is that of its former name, under which it still
+    exists.
+    """
+    renamed = unit.name not in known and unit.formerly is not None and exists(known.get(unit.formerly))
+    return known.get(unit.formerly or "") if renamed else known.get(unit.name), renamed
 
 
 def exists(record: Mapping[str, Any] | None) -> bool:

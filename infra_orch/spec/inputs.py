@@ -22,7 +22,7 @@ def input_problems(unit: Unit, module: Module | None) -> Iterator[Problem]:
     for name, value in unit.inputs.items():
         reasons = list(unsound(value))
         for why in reasons:
-            yield Problem(f'input {name} of "{unit.name}": {why}', unit.where)
+            yield Problem(f'input {name} of "{unit.name}": {why}', unit.where, _of_unwritten(name, value, module))
         if module is None:
             yield from _name_problems(unit, name)
         elif name not in module.variables:
@@ -34,6 +34,12 @@ def input_problems(unit: Unit, module: Module | None) -> Iterator[Problem]:
         if variable.required and variable.name not in unit.inputs:
             hint = f"{variable.where} declares it without a default"
             yield Problem(f'unit "{unit.name}" lacks the input "{variable.name}"', unit.where, hint)
+
+
+def _of_unwritten(name: str, value: object, module: Module | None) -> str:
+    """What is to be written in place of the dots that `init --from` leaves."""
+    variable = module.variables.get(name) if module and value is ... else None
+    return f"{variable.where} declares it as {variable.constraint or 'any'}" if variable else ""
 
 
 def _name_problems(unit: Unit, name: str) -> Iterator[Problem]:

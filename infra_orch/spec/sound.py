@@ -142,6 +142,8 @@ def _unsound_number(value: float | Decimal) -> str | None:
 
 
 def _foreign(value: object) -> str:
+    if value is ...:
+        return "a value is still to be written in place of ..."
     mend: Mapping[type | tuple[type, ...], str] = {
         Unit: "refer to one of its outputs: UNIT.outputs.NAME",
         Task: "a task has no outputs",

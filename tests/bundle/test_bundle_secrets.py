@@ -1,4 +1,4 @@
-"""A bundle holds secrets, and it is the only thing beside the states that does."""
+"""A bundle may hold secrets, and it is the only thing beside the states that does."""
 
 from __future__ import annotations
 

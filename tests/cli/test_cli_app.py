@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from infra_orch.cli.sections import SECTIONS
 
 if TYPE_CHECKING:
     from conftest import Desk
@@ -82,6 +85,20 @@ def test_whatever_is_misspelt_gets_what_is_nearest(two_units: Desk, words: tuple
     assert said in result.err, result.err
 
 
+@pytest.mark.parametrize("command", ["apply", "destroy"])
+def test_a_name_that_nothing_has_is_told_also_where_nobody_is_there_to_say_yes(two_units: Desk, command: str) -> None:
+    for words, said in (
+        (("dvv",), 'did you mean "dev"?'),
+        (("dev", "--unit", "nope"), 'no unit of dev is called "nope"'),
+        (("dev", "--unit", "nope", "--with-downstream"), 'no unit of dev is called "nope"'),
+        (("dev", "--tag", "nope"), 'no unit of dev has the tag "nope"'),
+        (("--all", "--unit", "nope"), 'no unit of dev is called "nope"'),
+    ):
+        result = two_units.run(command, *words)
+        assert (result.code, said in result.err) == (64, True), result.err
+    assert two_units.run(command, "dev", "--unit", "web").code == 77
+
+
 @pytest.mark.parametrize("words", [(), ("-C", ".")])
 def test_outside_of_a_project_the_help_is_shown_and_no_error(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
@@ -93,6 +110,20 @@ def test_outside_of_a_project_the_help_is_shown_and_no_error(
     assert (result.code, result.out) == (64, "")
     assert result.err.startswith("Usage: infra-orch")
     assert "error" not in result.err
+
+
+@pytest.mark.parametrize("words", [(), ("new",), ("sandbox",), ("gateway",)])
+def test_each_line_of_the_list_of_commands_is_whole(desk: Desk, words: tuple[str, ...]) -> None:
+    shown = desk.run(*words, "--help").out
+    assert [line for line in shown.splitlines()[1:] if line.endswith("...")] == []
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_the_help_lists_the_commands_by_what_they_are_for(desk: Desk) -> None:
+    lines = desk.run("--help").out.splitlines()
+    assert [line.rstrip(":") for line in lines if re.fullmatch(r"\w+:", line)] == ["Options", *SECTIONS]
+    listed = [line.split()[0] for line in lines[lines.index("Write:") :] if line.startswith("  ")]
+    assert listed == [name for names in SECTIONS.values() for name in names]
 
 
 def test_the_help_imports_nothing_that_a_command_needs(desk: Desk) -> None:

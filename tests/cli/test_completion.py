@@ -60,7 +60,10 @@ def completed(*words: str, cwd: Path | None = None) -> list[str]:
         (("plan", "dev", "--tag", "e"), ["edge"]),
         (("graph", "--format", "m"), ["mermaid"]),
         (("completion", ""), ["bash", "zsh", "fish"]),
+        (("output", "dev", "network", ""), ["id", "name", "password", "subnet_ids"]),
+        (("output", "dev", "web", "s"), ["servers"]),
         (("output", "nope", ""), []),
+        (("output", "dev", "nope", ""), []),
         (("output", "team/prod", ""), []),
     ],
 )
@@ -86,7 +89,6 @@ def test_runs_are_offered_by_their_ids_and_what_they_have_logs_of(rendered: Desk
     ids = ["20261125T0101-bb", "20261124T2256-aa", "20261101T0000-cc"]
     assert completed("infra-orch", "show", "") == ["last", *ids]
     assert completed("infra-orch", "timings", "l") == ["last"]
-    assert completed("infra-orch", "rollback", "dev", "--to", "20261124") == ids[1:2]
     assert completed("infra-orch", "show", "last", "") == ["network", "smoke"]
     assert completed("infra-orch", "show", ids[1], "w") == ["web"]
 
@@ -114,6 +116,22 @@ def test_a_file_that_holds_something_else_offers_nothing_and_fails_nothing(rende
     rendered.write({"stacks/dev/rendered/stack.json": text, run: text})
     assert completed("infra-orch", "plan", "dev", "--tag", "") == []
     assert completed("infra-orch", "show", "last", "x") == []
+
+
+def test_a_rollback_is_offered_what_it_takes(rendered: Desk) -> None:
+    rendered.write({".infra-orch/runs/20261126T0000-aa/run.json": "{}"})  # a plan
+    for run, command, commit in (
+        ("20261121T0000-aa", "apply", "abc"),
+        ("20261122T0000-bb", "destroy", "abc"),
+        ("20261123T0000-cc", "apply", None),
+        ("20261124T0000-dd", "apply", "abc"),
+    ):
+        record = json.dumps({"command": command, "commit": commit})
+        rendered.write({f"stacks/dev/record/runs/{run}.json": record})
+    rendered.write({"stacks/team/prod/record/runs/20261125T0000-ee.json": record})
+    rendered.write({"stacks/dev/record/runs/20261127T0000-ff.json": "not JSON"})
+    assert completed("infra-orch", "rollback", "dev", "--to", "") == ["20261124T0000-dd", "20261121T0000-aa"]
+    assert completed("infra-orch", "rollback", "dev", "--to", "20261121") == ["20261121T0000-aa"]
 
 
 def test_nothing_that_a_command_needs_is_loaded_for_it(rendered: Desk) -> None:
@@ -187,6 +205,21 @@ def test_the_script_of_a_shell_says_how_it_is_installed_and_is_taken_by_it(desk:
     assert f"infra-orch completion {shell}" in script.out
     if shutil.which(shell):
         subprocess.run([shell, "-n"], input=script.out, text=True, check=True)
+
+
+def test_a_completion_is_installed_in_one_way_only(desk: Desk) -> None:
+    assert "-completion" not in desk.run("--help").out
+    assert desk.run("--install-completion").code == 64
+    assert completed("infra-orch", "--sh") == []
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_scripts_of_other_shells_are_answered_too(rendered: Desk, shell: str) -> None:
+    line = {"_TYPER_COMPLETE_ARGS": "infra-orch plan te", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    code = "import sys; from infra_orch.__main__ import main; sys.argv[0] = 'infra-orch'; main()"
+    environment = {**os.environ, **line, "_INFRA_ORCH_COMPLETE": f"complete_{shell}"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=rendered.root, capture_output=True, text=True, check=True)  # fmt: skip
+    assert "team/prod" in done.stdout
 
 
 def test_the_shell_is_that_of_the_user_where_none_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_what_was_applied_is_on_the_pull_request_and_a_status_of_its_commit(
     (comment,) = there.bodies()
     assert comment.startswith("### infra-orch: applied 5 created · 2 units in 1 stack\n")
     assert "<code>dev/network</code>: 3 created" in comment
-    assert f" · commit `{merged[:12]}` " in comment
+    assert f" · commit `{merged[:12]}`\n" in comment
     assert comment.endswith("<!-- infra-orch apply: default -->\n")
 
 

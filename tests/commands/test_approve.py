@@ -75,6 +75,28 @@ def test_somebody_else_says_yes_and_the_record_says_who(guarded: Desk):
     assert [one["by"] for one in json.loads(record.read_text())["approvals"]] == ["Grace <grace@example.com>"]
 
 
+def test_who_says_yes_a_second_time_is_told_so_and_makes_no_second_commit(guarded: Desk):
+    run = run_of(applied(guarded).err)
+    as_user(guarded, "Grace")
+    assert guarded.run("approve", run, "--note", "the subnet").code == 0
+    commit = guarded.git("rev-parse", "HEAD")
+    again = guarded.run("approve", run)
+    assert (again.code, f"you approved what run {run} was to do already" in again.err) == (0, True)
+    assert (guarded.git("rev-parse", "HEAD"), guarded.git("status", "--porcelain")) == (commit, "")
+    # Another reason is something new, and so is the yes of somebody else.
+    assert guarded.run("approve", run, "--note", "the other subnet").code == 0
+    as_user(guarded, "Joan")
+    assert guarded.run("approve", run).code == 0
+    assert guarded.git("rev-list", "--count", f"{commit}..HEAD") == "2"
+    # What somebody else has written over counts no more, until it is said again.
+    (file,) = (path for path in (guarded.root / "stacks/dev/record/approvals").iterdir() if "Joan" in path.read_text())
+    as_user(guarded, "Ada")
+    file.write_text(file.read_text().replace('"note": ""', '"note": "sure"'))
+    guarded.commit()
+    as_user(guarded, "Joan")
+    assert "committed as" in guarded.run("approve", run).err
+
+
 def test_a_yes_is_for_what_was_shown_and_once(guarded: Desk):
     refused = applied(guarded)
     as_user(guarded, "Grace")

@@ -191,6 +191,18 @@ def test_a_unit_that_was_never_applied_is_explained_without_a_comparison(applied
     found = explained(applied, "new")
     assert found["applied"] is None
     assert {part["since_apply"] for part in found["parts"].values()} == {None}
+    said = applied.run("explain", "dev", "new").out.splitlines()[1]
+    assert said.endswith("; never applied, by the records, so there is nothing to compare it with")
+
+
+def test_a_unit_that_was_destroyed_or_renamed_is_explained_as_that(applied: Desk) -> None:
+    assert applied.run("destroy", "dev", "--unit", "e", "--auto-approve").code == 0
+    assert "; destroyed 20" in applied.run("explain", "dev", "e").out.splitlines()[1]
+    spec = applied.root / "stacks/dev/stack.py"
+    spec.write_text(spec.read_text().replace('"a"', '"first", formerly="a"'))
+    title, fingerprint, *_ = applied.run("explain", "dev", "first").out.splitlines()
+    assert title.endswith(", renamed from a")
+    assert "not the same as at its last apply" in fingerprint
 
 
 def test_a_unit_that_is_not_there_is_refused_with_the_nearest(applied: Desk) -> None:

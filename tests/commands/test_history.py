@@ -76,6 +76,18 @@ def test_history_is_cut_where_that_is_wanted(lived: Desk) -> None:
     assert len(lived.run("history", "team/dev", "--limit", "1").out.splitlines()) == 1
 
 
+def test_a_move_is_told_as_one_and_not_as_nothing(desk: Desk) -> None:
+    desk.write(spec("a"))
+    assert desk.run("apply", "team/dev", "--auto-approve").code == 0
+    moved = MODULE.replace('"it"', '"that"') + "moved {\n  from = terraform_data.it\n  to = terraform_data.that\n}\n"
+    desk.write({"modules/one/main.tf": moved})
+    assert desk.run("apply", "team/dev", "--auto-approve").code == 0
+    newest = desk.run("history", "team/dev").out.splitlines()[0]
+    assert "  1 moved  " in newest
+    assert "1 moved" in desk.git("show", "--no-patch", "--format=%s")
+    assert json.loads(desk.run("history", "team/dev", "--json").out)["runs"][0]["changes"]["move"] == 1
+
+
 def test_a_stack_without_a_run_says_how_to_make_one(desk: Desk) -> None:
     desk.write({"stacks/dev/stack.py": 'from infra_orch import Stack\nstack = Stack("dev")\n'})
     result = desk.run("history", "dev")

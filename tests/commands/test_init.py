@@ -93,7 +93,11 @@ def test_a_root_module_is_taken_over_with_its_state_by_the_commands_that_are_pri
     done = plain.run("init", "--from", "live/net")
     assert done.code == 0, done.err
     assert "stacks/net/stack.py" in done.out
-    assert plain.run("validate", "net").code == 65  # its input is to be filled in
+    wrong = plain.run("validate", "net")
+    assert wrong.code == 65
+    assert 'input name of "net": a value is still to be written in place of ...' in wrong.err
+    assert re.search(r"stacks/net/stack\.py:\d+", wrong.err)
+    assert "live/net/main.tf:7 declares it as string" in wrong.err
     spec = plain.root / "stacks/net/stack.py"
     spec.write_text(spec.read_text().replace('"name": ...', '"name": "x"'))
     assert plain.run("validate", "net").code == 0

@@ -121,7 +121,9 @@ def test_a_unit_that_left_the_spec_and_exists_is_left_over_and_a_renamed_one_is_
         "team/dev/three": "unapplied",
         "team/dev/two": "left_over",
     }
-    assert "it was one" in found["team/dev/first"]["changed"]
+    assert found["team/dev/first"]["changed"][0] == "renamed from one"
+    line = next(line for line in applied.run("list").out.splitlines() if " first " in line)
+    assert "(renamed from one, " in line
 
 
 def test_a_deleted_stack_is_listed_while_something_of_it_exists(applied: Desk) -> None:

@@ -15,6 +15,7 @@ import pytest
 from command_line import commands, parses
 from pages import OF_THEIR_OWN, PAGES, ROOT, blocks
 
+from infra_orch.cli.sections import SECTIONS
 from infra_orch.errors import ExitCode
 from infra_orch.settings import Settings
 
@@ -62,6 +63,8 @@ def test_every_command_is_listed_and_the_page_that_is_named_there_shows_it() -> 
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     told = dict(re.findall(r"^\| \[`([\w-]+)`\]\(([\w-]+\.md)", page, re.MULTILINE))
     assert set(told) == {path[0] for path, _ in commands()}
+    sections = re.findall(r"^## (\w+)\n\n((?:\|.*\n)+)", page, re.MULTILINE)
+    assert {title: tuple(re.findall(r"^\| \[`([\w-]+)`", rows, re.MULTILINE)) for title, rows in sections} == SECTIONS
     shown = {
         name: [words for block in blocks(ROOT / "docs" / told[name]) for line in block.commands for words in line.ours]
         for name in told

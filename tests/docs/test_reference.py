@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 from command_line import commands, variables
 
 import infra_orch
-from infra_orch.cli.app import app
+from infra_orch.cli.app import program
 from infra_orch.errors import ExitCode
 from infra_orch.settings import Allow, Settings
 
@@ -69,7 +68,7 @@ def test_the_list_of_commands_names_each_with_what_it_does() -> None:
     }
     for path, command in commands():
         assert told[" ".join(path)] == words(command.help.splitlines()[0])
-    for option in typer.main.get_command(app).params:
+    for option in program().params:
         assert option.opts[0] in PAGES["reference/commands/index.md"]
 
 

@@ -125,6 +125,8 @@ def test_null_is_refused_only_where_terraform_refuses_it(bench) -> None:
         ("expression('1 }')", 'this "}" closes nothing'),
         ("f'x{expression(chr(34))}'", "this string is never closed"),
         ("net", "the unit net is of type Unit, which Terraform has no value for; refer to one of its outputs"),
+        ("...", "a value is still to be written in place of ..."),
+        ("{'a': [...]}", "['a'][0]: a value is still to be written in place of ..."),
         ("object", "is of type type, which Terraform has no value for"),
         ("{1: 2}", "the key 1: a key of a map is a string"),
         ("[{'a': [1, {2}]}]", "[0]['a'][1]: {2} is of type set"),
