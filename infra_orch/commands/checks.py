@@ -225,7 +225,7 @@ def _profiles(environment: Mapping[str, str]) -> set[str]:
     found: set[str] = set()
     for variable, file in (("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")):
         parser = configparser.RawConfigParser(strict=False, default_section="\0")
-        with suppress(OSError, configparser.Error, UnicodeError):
+        with suppress(OSError, RuntimeError, configparser.Error, UnicodeError):
             path = Path(environment.get(variable) or own / ".aws" / file).expanduser()
             parser.read_string(path.read_text(encoding="utf-8"))
         found |= {section.removeprefix("profile ").strip('"') for section in parser.sections()}

@@ -142,6 +142,8 @@ def _unsound_number(value: float | Decimal) -> str | None:
 
 
 def _foreign(value: object) -> str:
+    if value is ...:
+        return "... stands where something is still to be filled in: write its value there"
     mend: Mapping[type | tuple[type, ...], str] = {
         Unit: "refer to one of its outputs: UNIT.outputs.NAME",
         Task: "a task has no outputs",
