@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 
 from infra_orch.engine.aws_credentials import Keys, keys_of_profile, keys_of_role
+from infra_orch.engine.bucket_name import BucketNameError, refuse_name
 from infra_orch.engine.bucket_policy import lets_anybody_in, refuses_plain, statements, tls_only
 from infra_orch.engine.s3_backend import (
     BAD_CREDENTIALS,
@@ -26,6 +28,7 @@ from infra_orch.engine.s3_backend import (
     endpoint_of,
     no_answer,
     own_endpoint,
+    strange_answer,
 )
 from infra_orch.errors import UnavailableError, UserError
 from infra_orch.spec.credentials import ProfileIdentity, RoleIdentity
@@ -89,7 +92,10 @@ class StateBucket:
         Raises UserError for a bucket that cannot be the one: another account's, in another region; and where somebody
         may not look at it. UnavailableError where nobody answers, or the credentials are not accepted.
         """
+        refuse_name(self.bucket, new=False)
         is_there = self._is_there()
+        if not is_there:
+            refuse_name(self.bucket, new=True)
         place = f"{self.region}{f', account {self.account}' if self.account else ''}"
         parts = [
             Part("bucket", "it is there") if is_there else Part("bucket", "it is not there", f"make it in {place}")
@@ -142,8 +148,8 @@ class StateBucket:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region = str(answer.get("BucketRegion") or headers.get("x-amz-bucket-region") or self.region)
         if region != self.region:
-            raise UserError(
-                f'the bucket "{self.bucket}" is in {region}, and the backend says {self.region}',
+            raise BucketNameError(
+                f'the bucket "{self.bucket}" is in {region}, and the backend says "{self.region}"',
                 hint=f'region="{region}" in the backend, or another name for the bucket',
             )
         self._refuse_foreign()
@@ -162,7 +168,7 @@ class StateBucket:
                 raise self._not_ours(f"it is not of the account {self.account}") from error
 
     def _not_ours(self, why: str) -> UserError:
-        return UserError(
+        return BucketNameError(
             f'there is a bucket "{self.bucket}", and {why}'
             + ("" if "account " in why else ", or s3:ListBucket is missing"),
             hint="names of buckets are shared by all of AWS: choose another, or run this with its owner's credentials",
@@ -442,28 +448,34 @@ class StateBucket:
             ClientError,
             ConnectTimeoutError,
             EndpointConnectionError,
+            InvalidRegionError,
             NoCredentialsError,
+            ProfileNotFound,
             ReadTimeoutError,
         )
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
         title = f'the bucket "{self.bucket}"' + ("" if what == "it" else f": {what}")
         try:
             yield
         except ClientError as error:
-            code = _code(error)
-            if code in BAD_CREDENTIALS:
-                raise UnavailableError(f"{BAD_CREDENTIALS[code]} ({title})", hint=LOG_IN) from error
-            words = " ".join(str(error.response.get("Error", {}).get("Message") or code).split())
-            if code in _DENIED:
-                hint = f"{permission} is needed; aws sts get-caller-identity says whose credentials these are"
-                raise UserError(f"{title}: access denied: {words}", hint=hint) from error
-            raise UserError(f"{title}: {words} ({code})", hint=_HINTS.get(code, "")) from error
+            raise _refused(error, title, permission) from error
         except (EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError) as error:
             raise no_answer(self._arguments, self.bucket) from error
+        except ResponseParserError as error:
+            raise strange_answer(self._arguments, self.bucket) from error
+        except InvalidRegionError as error:
+            raise BucketNameError(
+                f'there is no region "{self.region}"', hint='region= of the backend says one, such as "eu-west-1"'
+            ) from error
+        except ProfileNotFound as error:
+            hint = "AWS_PROFILE, or profile= of the backend, names it; aws configure list-profiles says what there is"
+            raise UnavailableError(f"{title}: {error}", hint=hint) from error
         except NoCredentialsError as error:
             raise UnavailableError(f"there are no credentials for {title}", hint=LOG_IN) from error
         except (BotoCoreError, ValueError) as error:
-            raise UserError(f"{title}: {' '.join(str(error).split())}") from error
+            hint = "the backend, AWS_ENDPOINT_URL and its like, or ~/.aws/config says so"
+            raise UserError(f"{title}: {' '.join(str(error).split())}", hint=hint) from error
 
 
 class _NotHadError(Exception):
@@ -473,7 +485,9 @@ class _NotHadError(Exception):
 _LIFECYCLE_TOLD = (
     f"let them go after {OLD_VERSION_DAYS} days; of each state the newest {OLD_VERSIONS_KEPT} old ones stay for good"
 )
+_THEIR_FAULT = "whoever answers there is in trouble: the same command again in a moment"
 _HINTS = {
+    "301": "it is in another region, or at another endpoint, than the backend says",
     "InvalidBucketName": "3 to 63 characters: small letters, digits, - and .; the backend's bucket= says it",
     "InvalidBucketAclWithObjectOwnership": "its access list lets others in: aws s3api put-bucket-acl --acl private",
     "TooManyBuckets": "the account has as many buckets as it may have: a quota of S3",
@@ -520,6 +534,20 @@ def _settled(arguments: Mapping[str, Any], keys: Keys | None) -> Mapping[str, An
         name: value for name, value in rest.items() if name not in ("profile", "access_key", "secret_key", "token")
     }
     return arguments_by(keys_of_role(identity, _SESSION, by), place)
+
+
+def _refused(error: Any, title: str, permission: str) -> UserError:
+    """The error that says what AWS said no to."""
+    code = _code(error)
+    if code in BAD_CREDENTIALS:
+        return UnavailableError(f"{BAD_CREDENTIALS[code]} ({title})", hint=LOG_IN)
+    words = " ".join(str(error.response.get("Error", {}).get("Message") or code).split())
+    if code in _DENIED:
+        hint = f"{permission} is needed; aws sts get-caller-identity says whose credentials these are"
+        return UserError(f"{title}: access denied: {words}", hint=hint)
+    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return UnavailableError(f"{title}: {words} ({code})", hint=_THEIR_FAULT)
+    return UserError(f"{title}: {words} ({code})", hint=_HINTS.get(code, ""))
 
 
 def _code(error: Any) -> str:
