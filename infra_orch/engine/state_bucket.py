@@ -414,13 +414,19 @@ class StateBucket:
         self._s3.put_bucket_lifecycle_configuration(Bucket=self.bucket, LifecycleConfiguration={"Rules": [rule]})
 
     def _make_table(self) -> None:
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
         dynamodb = client_for("dynamodb", self._arguments)
-        dynamodb.create_table(
-            TableName=self.table,
-            KeySchema=[{"AttributeName": "LockID", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "LockID", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        try:
+            dynamodb.create_table(
+                TableName=self.table,
+                KeySchema=[{"AttributeName": "LockID", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "LockID", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        except ClientError as error:
+            if _code(error) != "ResourceInUseException":  # somebody made it in the meantime
+                raise
         dynamodb.get_waiter("table_exists").wait(TableName=self.table, WaiterConfig={"Delay": 2, "MaxAttempts": 60})
 
     @property

@@ -14,6 +14,11 @@ variable "description" {
   type        = string
   default     = "Tables over objects in S3"
   nullable    = false
+
+  validation {
+    condition     = length(var.description) <= 2048
+    error_message = "The description must have at most 2048 characters."
+  }
 }
 
 variable "tables" {

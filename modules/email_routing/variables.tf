@@ -60,6 +60,11 @@ variable "after_rule" {
   description = "The rule of the same set that this one comes after. It is the first one by default."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.after_rule == null || can(regex("^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?$", var.after_rule))
+    error_message = "The rule must be given by its name: letters, digits, dots, hyphens and underscores, at most 64 of them."
+  }
 }
 
 variable "verify_domain" {

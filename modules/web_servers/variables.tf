@@ -13,6 +13,11 @@ variable "vpc_id" {
   description = "The id of the VPC that the subnets are in."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^vpc-[0-9a-f]+$", var.vpc_id))
+    error_message = "The VPC must be given by its id, such as vpc-0a1b2c3d4e5f67890."
+  }
 }
 
 variable "subnet_ids" {
@@ -23,6 +28,11 @@ variable "subnet_ids" {
   validation {
     condition     = length(var.subnet_ids) > 0
     error_message = "The servers need at least one subnet."
+  }
+
+  validation {
+    condition     = alltrue([for id in var.subnet_ids : can(regex("^subnet-[0-9a-f]+$", id))])
+    error_message = "Every subnet must be given by its id, such as subnet-0a1b2c3d4e5f67890."
   }
 }
 

@@ -46,7 +46,8 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
         {"name": '"web"', "vpc_id": '"vpc-1"', "subnet_ids": '["subnet-1"]'},
         {
             "name": ['"-web"'],
-            "subnet_ids": ["[]"],
+            "vpc_id": ['"main"', '""'],
+            "subnet_ids": ["[]", '["10.0.0.0/24"]'],
             "server_count": ["-1", "1.5", "51"],
             "instance_type": ['"big"'],
             "ami_id": ['"latest"'],
@@ -62,7 +63,7 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
             "name": ['"a.b"'],
             "email_addresses": ['["nobody"]'],
             "cpu_percent": ["0", "101"],
-            "server_groups": ['{ "two words" = "group" }'],
+            "server_groups": ['{ "two words" = "group" }', '{ web = "" }', "{ web = null }"],
             "https_endpoints": ['{ pager = "http://pager.example.com" }'],
             "queue_arns": ['{ log = "https://sqs.eu-west-1.amazonaws.com/123456789012/log" }'],
             "alarm_prefixes": ['[""]', '["*"]', '["batch-*"]'],
@@ -134,6 +135,7 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
             "domain": ['"example"', '"In.example.com"', '"https://in.example.com"', '"*.example.com"'],
             "name": ['"Mail"', '"mail-"', f'"{"x" * 37}"'],
             "recipients": ['["orders"]', '["@in.example.com"]', '["orders @in.example.com"]'],
+            "after_rule": ['""', '"two words"'],
             "rule_set_name": ['"-set"', f'"{"x" * 65}"'],
             "object_key_prefix": ['"/mail/"', '"mail"', '"*/"'],
             "retention_days": ["0", "3651", "1.5"],
@@ -187,6 +189,7 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
         {"name": '"analytics"', "results_bucket": '"acme-results"'},
         {
             "name": ['"two words"', '"Analytics"'],
+            "description": [f'"{"x" * 2049}"'],
             "tables": [
                 table("Orders"),
                 table(prefix="orders"),
