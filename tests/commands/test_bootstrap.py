@@ -411,7 +411,6 @@ def test_no_secret_of_the_environment_is_said(prod: Desk, account: Account) -> N
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("", "it is empty"),
         ("ab cd", "letters, digits"),
         ("States", "3 to 63 small letters"),
         ("192.168.0.1", "an IP address"),
