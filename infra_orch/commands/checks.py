@@ -175,6 +175,9 @@ def uses_aws(project: Project) -> bool:
 
 def check_credentials(environment: Mapping[str, str], *, needed: bool) -> Iterator[Finding]:
     """Where credentials would come from; none is shown, used or asked for. *needed*: something is at AWS."""
+    if (bundle := environment.get("AWS_CA_BUNDLE")) and not os.access(bundle, os.R_OK):
+        what = f'AWS_CA_BUNDLE names "{bundle}", which cannot be read: nobody at AWS is trusted'
+        yield (error if needed else warning)("credentials", what, "unset AWS_CA_BUNDLE, or name a file of certificates")
     found = [*_aws_credentials(environment), *_other_credentials(environment)]
     yield from found
     if not found and needed:
