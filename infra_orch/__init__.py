@@ -3,7 +3,7 @@
 from infra_orch import Provider, S3Backend, Stack
 """
 
-from infra_orch import _isolation  # noqa: F401  before anything else is imported
+from infra_orch import _interrupt, _isolation  # noqa: F401  before anything else is imported
 from infra_orch._version import __version__
 from infra_orch.policies.declare import policy
 from infra_orch.policies.plan import Change, Plan

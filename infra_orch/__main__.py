@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from infra_orch import _interrupt
+
 _INTERRUPTED = 130
 
 
@@ -12,8 +14,9 @@ def main() -> None:
     """Run the command line and exit with its code."""
     _open_standard_streams()
     try:
-        from infra_orch.cli.app import run  # noqa: PLC0415  once the interpreter is up, so that Ctrl-C is ours
+        from infra_orch.cli.app import run  # noqa: PLC0415  once the interpreter is up
 
+        _interrupt.take()
         code = run(sys.argv[1:])
     except KeyboardInterrupt:
         code = _INTERRUPTED

@@ -162,7 +162,11 @@ def _write(stream: TextIO, text: str) -> OSError | None:
     What is written to it from then on is lost; the run goes on, and its logs and records have it.
     """
     try:
-        stream.write(f"{text}\n")
+        try:
+            stream.write(f"{text}\n")
+        except UnicodeEncodeError as error:
+            # A terminal or a pipe that has not all characters; in a document of JSON this means the same.
+            stream.write(f"{text}\n".encode(error.encoding, "backslashreplace").decode(error.encoding))
         stream.flush()
     except OSError as error:
         devnull = os.open(os.devnull, os.O_WRONLY)

@@ -7,7 +7,16 @@ import os
 import tempfile
 from pathlib import Path
 
-from infra_orch.errors import UserError
+from infra_orch.errors import UsageError, UserError
+
+
+def with_home(path: str | Path) -> Path:
+    """Return *path* with `~` or `~user` at its beginning replaced. Raises UsageError where nobody has that home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        hint = "write the folder out, without ~"
+        raise UsageError(f'"{path}": nobody knows which folder "{Path(path).parts[0]}" is', hint=hint) from error
 
 
 def write_atomically(path: Path, text: str | bytes, *, mode: int = 0o644, durable: bool = True) -> None:

@@ -173,6 +173,11 @@ def _table(path: Path, keys: tuple[str, ...]) -> Any:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            hint = "save it with the encoding UTF-8"
+            raise UsageError(
+                f"{path.name} cannot be read: it is not UTF-8", hint=hint, where=Where(path.name)
+            ) from error
         words = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"{path.name} cannot be read: {words}", where=Where(path.name)) from error
     for key in keys:

@@ -52,3 +52,11 @@ def test_without_standard_streams_a_run_goes_well(two_units, closed: str) -> Non
     assert (done.returncode, two_units.git("log", "-1", "--format=%s")) == (0, "apply dev: 5 created"), done.stderr
     (journal,) = two_units.root.glob(".infra-orch/runs/*/journal.jsonl")
     assert all(line.startswith("{") for line in journal.read_text().splitlines())
+
+
+def test_what_an_encoding_has_no_character_for_is_written_as_its_number(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w", encoding="ascii") as out:
+        console = Console(out=out)
+        console.result("web \u2192 database")
+        console.document('"\u2192"')
+    assert (tmp_path / "out").read_bytes() == b'web \\u2192 database\n"\\u2192"\n'

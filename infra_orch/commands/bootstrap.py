@@ -20,8 +20,10 @@ from infra_orch.commands.specs import specs_of
 from infra_orch.commands.stacks import for_each_stack
 from infra_orch.console import Console
 from infra_orch.engine.backend import read_backend
+from infra_orch.engine.bucket_name import BucketNameError
+from infra_orch.engine.emulated import ACCESS_KEY, SECRET_KEY
 from infra_orch.engine.state_bucket import Part, StateBucket
-from infra_orch.errors import ExitCode, RefusedError, UnavailableError, UserError
+from infra_orch.errors import ExitCode, RefusedError, UnavailableError, UserError, Where
 from infra_orch.process import Supervisor
 from infra_orch.project import Project
 from infra_orch.redact import Redactor
@@ -33,7 +35,7 @@ from infra_orch.spec.credentials import Identity
 
 _BESIDE_THE_POINT = ("key", "use_lockfile", "encrypt", "acl", "max_retries", "retry_mode", "workspace_key_prefix")
 """Arguments of a backend that say nothing of what a bucket should be."""
-_IN_SANDBOX = {"access_key": "sandbox", "secret_key": "sandbox", "use_path_style": True}
+_IN_SANDBOX = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY, "use_path_style": True}
 
 
 @dataclass
@@ -84,7 +86,8 @@ def bootstrap(
     found = _Found(_redactor(project))
     code = _find(project, stacks, console, found, sandbox=sandbox)
     looked = [_look(wanted, found.redactor) for wanted in found.buckets.values()]
-    console.result([line for one in looked if not one.error for line in bucket_lines(one.listed, console.style)])
+    if lines := [line for one in looked if not one.error for line in bucket_lines(one.listed, console.style)]:
+        console.result(lines)
     for name, where in found.others.items():
         console.note(_elsewhere(name, where))
     _say_errors(looked, console)
@@ -100,7 +103,7 @@ def bootstrap(
     elif listed and all(bucket.is_in_order for bucket in listed):
         console.note("all is in order")
     elif check and any(map(_missing, looked)):
-        console.note(f"something is missing; infra-orch bootstrap {shlex.join(words)} makes it")
+        console.note(f"something is missing; infra-orch bootstrap {shlex.join(words)}{' --sandbox' * sandbox} makes it")
     return code or _code(looked)
 
 
@@ -192,6 +195,8 @@ def _look(wanted: _Wanted, redactor: Redactor) -> _Looked:
         parts = bucket.parts()
     except UserError as error:
         told = _redacted(error, redactor)
+        if isinstance(error, BucketNameError):
+            told.where = Where(f"stacks/{wanted.stacks[0]}/stack.py")
         return _Looked(replace(listed, error=told.summary), error=told)
     there = tuple(_listed(part) for part in parts)
     return _Looked(replace(listed, region=bucket.region, account=bucket.account, parts=there), bucket)

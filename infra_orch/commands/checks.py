@@ -184,6 +184,9 @@ def uses_aws(project: Project) -> bool:
 
 def check_credentials(environment: Mapping[str, str], *, needed: bool) -> Iterator[Finding]:
     """Where credentials would come from; none is shown, used or asked for. *needed*: something is at AWS."""
+    if (bundle := environment.get("AWS_CA_BUNDLE")) and not os.access(bundle, os.R_OK):
+        what = f'AWS_CA_BUNDLE names "{bundle}", which cannot be read: nobody at AWS is trusted'
+        yield (error if needed else warning)("credentials", what, "unset AWS_CA_BUNDLE, or name a file of certificates")
     found = [*_aws_credentials(environment), *_other_credentials(environment)]
     yield from found
     if not found and needed:
@@ -234,7 +237,7 @@ def _profiles(environment: Mapping[str, str]) -> set[str]:
     found: set[str] = set()
     for variable, file in (("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")):
         parser = configparser.RawConfigParser(strict=False, default_section="\0")
-        with suppress(OSError, configparser.Error, UnicodeError):
+        with suppress(OSError, RuntimeError, configparser.Error, UnicodeError):
             path = Path(environment.get(variable) or own / ".aws" / file).expanduser()
             parser.read_string(path.read_text(encoding="utf-8"))
         found |= {section.removeprefix("profile ").strip('"') for section in parser.sections()}

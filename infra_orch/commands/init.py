@@ -6,29 +6,24 @@ root modules becomes a unit of a stack of its own: its state is not touched, and
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from infra_orch.commands.making import Made
+from infra_orch.commands.root_modules import backend_of, root_module, spec_of, stack_name
 from infra_orch.commands.scaffolds import SHIPPED, shipped
 from infra_orch.console import Console
-from infra_orch.engine.backend import Backend, read_backend
-from infra_orch.errors import ExitCode, SpecError, UsageError, UserError
+from infra_orch.errors import ExitCode, UsageError, UserError
 from infra_orch.git.repository import find_repository
-from infra_orch.module.read import read_module
-from infra_orch.project import NAME, NoProjectError, Project, find_project
+from infra_orch.project import NoProjectError, Project, find_project
+from infra_orch.report.style import safe
 from infra_orch.settings import FILE, Settings
 
 _LINES = (".gitignore", ".gitattributes")
 _SKIPPED = frozenset({".git", ".terraform", ".terragrunt-cache", ".infra-orch", "node_modules", ".venv", "stacks"})
-_PLAIN = re.compile(r"[\w./ -]+")
-"""What cannot end a docstring."""
 _MOST_SHOWN = 15
 _TERRAGRUNT = frozenset({"terragrunt.hcl", "root.hcl"})
 
@@ -51,12 +46,12 @@ def init(folder: Path, from_folders: Sequence[Path], console: Console) -> int:
     """
     root = _root(folder)
     project, texts = _project(root), {}
-    sources = [_source(root, one) for one in from_folders]
-    for source in sources:
-        spec = root / "stacks" / _stack_name(source) / "stack.py"
-        if spec.parent.exists() or spec in texts:
-            raise UsageError(f"{project.shown(spec.parent)} exists already", hint="infra-orch list says what there is")
-        texts[spec] = _spec(root, source)
+    names: dict[str, Path] = {}
+    for given in from_folders:
+        source = root_module(root, given)
+        name = stack_name(root, source, names)
+        names[name] = source
+        texts[root / "stacks" / name / "stack.py"] = spec_of(root, source, name)
     made, lines = Made(), _missing_lines(root)
     with made.or_nothing():
         if not (root / FILE).exists() and not _is_project(root):
@@ -68,9 +63,9 @@ def init(folder: Path, from_folders: Sequence[Path], console: Console) -> int:
         for path, text in lines.items():
             made.add_to(path, text.encode())
     _tell(project, made, lines, console)
-    if sources:
-        for source in sources:
-            _tell_takeover(source, console)
+    if names:
+        for name, source in names.items():
+            _tell_takeover(source, name, console)
     else:
         _tell_found(_look(root), project, console)
     return ExitCode.DONE
@@ -113,7 +108,8 @@ def _missing_lines(root: Path) -> dict[Path, str]:
         try:
             there = path.read_text(encoding="utf-8") if path.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} cannot be read", hint="look at it, or move it away") from error
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise UserError(f"{path} cannot be read: {why}", hint="look at it, or move it away") from error
         if path.is_symlink():
             raise UsageError(f"{path} is a link, which is not written through", hint="add the lines yourself")
         wanted = shipped(SHIPPED["project"][name], {"name": root.name}).splitlines()
@@ -123,87 +119,6 @@ def _missing_lines(root: Path) -> dict[Path, str]:
             gap = "" if not there else "\n" if there.endswith("\n") else "\n\n"
             found[path] = gap + "\n".join(["# infra-orch", *missing]) + "\n"
     return found
-
-
-# Stacks of root modules.
-
-
-def _source(root: Path, given: Path) -> Path:
-    """A root module, relative to the project."""
-    try:
-        source = (Path.cwd() / given).resolve().relative_to(root)
-    except ValueError as error:
-        raise UsageError(f'--from "{given}" lies outside of the project {root}') from error
-    if not any((root / source).glob("*.tf")):
-        raise UsageError(f'--from "{given}" holds no Terraform files (*.tf)', hint="name the folder of a root module")
-    if source == Path():
-        raise UsageError(
-            "--from names the project itself: a unit's module is a folder in it",
-            hint="move its Terraform files into a folder (git mv), such as live/, and name that",
-        )
-    return source
-
-
-def _stack_name(source: Path) -> str:
-    """What its stack is called: by its folder, as far as a stack may be called so."""
-    name = re.sub(r"[^A-Za-z0-9_-]", "-", source.name)
-    return name if NAME.fullmatch(name) else f"s-{name}"[:64]
-
-
-def _spec(root: Path, source: Path) -> str:
-    """A stack file whose unit is the root module *source*."""
-    name = _stack_name(source)
-    try:
-        variables = read_module(root / source, shown_as=source.as_posix(), cache=None).variables.values()
-    except SpecError as error:
-        first = error.problems[0]
-        raise UserError(first.message, hint=first.hint, where=first.where) from error
-    # An input that nobody filled in is an error with its line.
-    inputs = "".join(f"        {_literal(one.name)}: ...,{_comment(one)}\n" for one in variables if one.required)
-    given = f"    inputs={{\n{inputs}    }},\n" if inputs else ""
-    backend, imported, told = _backend(root / source)
-    argument = f", backend={backend}" if backend else ""
-    module = f"../../{source.as_posix()}"
-    shown = f"{source.as_posix()}/" if _PLAIN.fullmatch(source.as_posix()) else "a root module"
-    return (
-        f'"""What {shown} makes, as one unit."""\n\n'
-        f"from infra_orch import {imported}Stack\n\n"
-        f"# {told}\n"
-        f'stack = Stack("{name}"{argument})\n\n'
-        f'stack.unit(\n    "{name}",\n    module={_literal(module)},\n{given})\n'
-    )
-
-
-def _literal(text: str) -> str:
-    """*text* as Python writes it; what lies in a repository may be called anything."""
-    return json.dumps(text, ensure_ascii=False) if text.isprintable() else ascii(text)
-
-
-def _comment(variable: Any) -> str:
-    return f"  # {variable.constraint}" if variable.constraint and variable.constraint.isprintable() else ""
-
-
-def _backend(folder: Path) -> tuple[str, str, str]:
-    """The backend of the new stack, what it imports for it, and where the states will be."""
-    found = _backend_of(folder)
-    bucket, region = (found.arguments.get(name) for name in ("bucket", "region"))
-    if found.type == "s3" and isinstance(bucket, str) and isinstance(region, str):
-        text = f"S3Backend(bucket={json.dumps(bucket)}, region={json.dumps(region)})"
-        return text, "S3Backend, ", "The bucket that its state was in, under another key: {stack}/{unit}.tfstate."
-    if found.type:
-        return "", "", f"Its state was in a backend {_literal(found.type)}: say here where it is to be, with backend=."
-    return "", "", "Its state will be a file beside this one; for a team: backend=S3Backend(...)."
-
-
-def _backend_of(folder: Path) -> Backend:
-    for path in sorted(folder.glob("*.tf")):
-        try:
-            found = read_backend(path.read_text(encoding="utf-8"), None)
-        except (OSError, UnicodeDecodeError):
-            continue
-        if found.type:
-            return found
-    return Backend("", {})
 
 
 # What there is, and what comes next.
@@ -217,7 +132,7 @@ def _look(root: Path) -> _Found:
         if not _TERRAGRUNT.isdisjoint(files):
             found.terragrunt.append(name)
         if any(file.endswith(".tf") for file in files):
-            is_root = ".terraform.lock.hcl" in files or "terraform.tfstate" in files or _backend_of(Path(path)).type
+            is_root = ".terraform.lock.hcl" in files or "terraform.tfstate" in files or backend_of(Path(path)).type
             (found.roots if is_root else found.modules).append(name)
     return found
 
@@ -264,16 +179,16 @@ def _here(project: Project) -> str:
 
 def _shown(names: Sequence[str]) -> str:
     more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
-    return ", ".join(names[:_MOST_SHOWN]) + more
+    return ", ".join(safe(name, keep_newlines=False) for name in names[:_MOST_SHOWN]) + more
 
 
-def _tell_takeover(source: Path, console: Console) -> None:
-    console.note(list(_takeover(source)))
+def _tell_takeover(source: Path, name: str, console: Console) -> None:
+    console.note(list(_takeover(source, name)))
 
 
-def _takeover(source: Path) -> Iterator[str]:
+def _takeover(source: Path, name: str) -> Iterator[str]:
     """How the state of a root module becomes that of its unit."""
-    name, folder = _stack_name(source), shlex.quote(source.as_posix())
+    folder = shlex.quote(source.as_posix())
     yield f"{source.as_posix()} is the unit {name} of the stack {name}; its state is where it was. To take it over:"
     yield f"  1. fill in the inputs in stacks/{name}/stack.py (from its .tfvars), then: infra-orch validate {name}"
     yield f"  2. terraform -chdir={folder} state pull > old.tfstate      # it may hold secrets: delete it afterwards"

@@ -27,10 +27,14 @@ class Made:
     before: dict[Path, bytes] = field(default_factory=dict)
 
     def folder(self, path: Path) -> None:
-        """Make a folder, and those above it, unless it is there."""
+        """Make a folder, and those above it, unless it is there. Raises FileExistsError for what is no folder."""
         for folder in (*reversed(path.parents), path):
-            with contextlib.suppress(FileExistsError):
+            try:
                 folder.mkdir()
+            except FileExistsError:
+                if not folder.is_dir():
+                    raise
+            else:
                 self.folders.append(folder)
 
     def new_folder(self, path: Path, within: Project) -> None:
@@ -44,7 +48,12 @@ class Made:
         self.folder(path.parent)
         with path.open("xb") as file:
             self.files.append(path)
-            file.write(content)
+            try:
+                file.write(content)
+                file.flush()
+            except OSError as error:
+                error.filename = str(path)  # that of a full disk does not say what it was that did not fit
+                raise
         if executable:
             path.chmod(path.stat().st_mode | 0o111)
 

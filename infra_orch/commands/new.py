@@ -12,6 +12,7 @@ from infra_orch.commands.making import Made
 from infra_orch.commands.scaffolds import EXAMPLE_MODULE, Scaffold, scaffold, scaffold_in
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, SpecError, UsageError, UserError
+from infra_orch.files import with_home
 from infra_orch.git.repository import Repository, find_repository
 from infra_orch.module.read import read_module
 from infra_orch.project import NAME, Project, find_project
@@ -20,8 +21,8 @@ _LONGEST = 100
 _FOLDER_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{_LONGEST - 1}}}")
 _NAME_HINT = "letters, digits, - and _, beginning with a letter, at most 64 characters"
 # Folders that a stack's own folder has; a stack in one would be taken for a part of the other.
-_PARTS_OF_STACKS = ("rendered", "record", "state", "templates")
-_PARTS_OF_PROJECTS = ("stacks", "modules")
+PARTS_OF_STACKS = ("rendered", "record", "state", "templates")
+PARTS_OF_PROJECTS = ("stacks", "modules")
 
 
 def project(name: str, console: Console, *, templates: Path | None = None, template: str | None = None) -> int:
@@ -56,9 +57,9 @@ def stack(within: Project, name: str, console: Console, *, template: str | None 
     UserError where it cannot be written, or a template is wrong.
     """
     parts = _parts(name.removeprefix("stacks/"), "stack")
-    if part := next((part for part in parts if part.lower() in _PARTS_OF_STACKS), None):
+    if part := next((part for part in parts if part.lower() in PARTS_OF_STACKS), None):
         raise UsageError(f'a stack cannot lie in a folder called "{part}": stacks have such folders themselves')
-    if part := next((part for part in parts if part in _PARTS_OF_PROJECTS), None):
+    if part := next((part for part in parts if part in PARTS_OF_PROJECTS), None):
         # The folder around it would be taken for a project.
         raise UsageError(f'a stack cannot lie in a folder called "{part}": projects have such folders', hint=_NAME_HINT)
     folder = within.stacks.joinpath(*parts)
@@ -122,7 +123,7 @@ def _call(within: Project, folder: Path, parts: tuple[str, ...], console: Consol
 
 def _project_folder(name: str) -> Path:
     """The folder that *name* means, made sure that a project can be made there."""
-    folder = Path(os.path.normpath(Path.cwd() / Path(name).expanduser())) if name else Path()
+    folder = Path(os.path.normpath(Path.cwd() / with_home(name))) if name else Path()
     if not folder.name:
         raise UsageError(f'"{name}" is not a folder for a project', hint="infra-orch new project infrastructure")
     if not _FOLDER_NAME.fullmatch(folder.name) and (len(folder.name) > _LONGEST or not folder.is_dir()):
@@ -184,7 +185,11 @@ def _begin_repository(folder: Path, repository: Repository | None, console: Cons
     if shutil.which("git") is None:
         console.warn("git is not installed: records of applies will be written, and not committed")
         return
-    Repository(folder).git("init", "--quiet")
+    try:
+        Repository(folder).git("init", "--quiet")
+    except UserError as error:
+        console.warn(f"{error.summary}: mend that, and git init there; the project itself is made")
+        return
     console.note("made it a git repository; the first commit is yours: git add --all && git commit")
 
 

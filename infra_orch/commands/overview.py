@@ -24,8 +24,9 @@ def overview(project: Project, console: Console) -> int:
         try:
             stacks.append(_standing(folder))
         except UserError as error:
-            console.warn(f"{folder.name}: {error.summary}")
-            stacks.append(StackStanding(folder.name, has_spec=folder.spec.is_file()))
+            where = f"{error.where}: " if error.where else ""
+            console.warn(f"{folder.name}: {where}{error.summary}")
+            stacks.append(StackStanding(folder.name, has_spec=folder.spec.is_file(), unreadable=True))
     console.result(overview_lines(Standing(project.root, stacks, _uncommitted(project, console)), console.style))
     console.note("infra-orch --help lists all commands")
     return 0

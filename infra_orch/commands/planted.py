@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from infra_orch.errors import RefusedError, Where
+from infra_orch.files import with_home
 from infra_orch.git.repository import Repository
 from infra_orch.project import Project
 from infra_orch.settings import FILE, PREFIX, set_in_file
@@ -45,7 +46,7 @@ def _refuse_own_program(repository: Repository, project: Project, name: str) -> 
         return
     if name == "engine" and os.sep not in value:
         return
-    places = {(start / Path(value).expanduser()).resolve() for start in (Path.cwd(), project.root)}
+    places = {(start / with_home(value)).resolve() for start in (Path.cwd(), project.root)}
     if any(place.is_relative_to(repository.root) for place in places):
         raise RefusedError(
             f'setting {name} = "{value}" names what lies in the repository, so whoever changes that decides what runs',

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
 
 from infra_orch.errors import UsageError, UserError, Where, nearest
+from infra_orch.files import with_home
 from infra_orch.project import Project
 from infra_orch.render.own_templates import OwnTemplates, loader_within, render_bounded, template_line
 
@@ -105,7 +106,7 @@ class Scaffold:
         try:
             return File(target, render_bounded(environment, name, values).encode(), executable)
         except Exception as error:  # a template can raise anything that its expressions can
-            raise self._wrong(path, error, name) from error
+            raise self._wrong(path, error, name, values) from error
 
     def _named(self, path: Path, name: str, values: Mapping[str, Any]) -> str:
         """The path that a template makes: its own, with the values that stand in it in braces."""
@@ -123,13 +124,18 @@ class Scaffold:
             raise UserError(f'this template makes "{name}", which is no path for it', where=self._where(path))
         return name
 
-    def _wrong(self, path: Path, error: Exception, name: str) -> UserError:
+    def _wrong(self, path: Path, error: Exception, name: str, values: Mapping[str, Any]) -> UserError:
         line = getattr(error, "lineno", None) or template_line(error, name)
-        words = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
+        words, hint = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}", ""
+        if isinstance(error, UndefinedError):
+            hint = f"names there are: {', '.join(values)}"
+        elif isinstance(error, UnicodeDecodeError):
+            words = "it is not UTF-8"
+            hint = "save it as UTF-8; what is to be copied as it is has a name that does not end in .j2"
         # A template that another one includes has a name of its own.
         inner = getattr(error, "name", None) if isinstance(error, TemplateSyntaxError) else None
         at = self.own / inner if self.own and isinstance(inner, str) and (self.own / inner).is_file() else path
-        return UserError(f"template: {words}", where=self._where(at, line or 0))
+        return UserError(f"template: {words}", hint=hint, where=self._where(at, line or 0))
 
     def _where(self, path: Path, line: int = 0) -> Where:
         shown = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
@@ -141,7 +147,7 @@ def scaffold(kind: Kind, within: Project, template: str | None) -> Scaffold:
 
     Raises UsageError where there is no such template, or the folder that the setting names is not there.
     """
-    base = within.root / Path(within.settings.templates).expanduser()
+    base = within.root / with_home(within.settings.templates)
     if not base.is_dir() and within.settings.templates != type(within.settings).templates:
         raise UsageError(
             f'setting templates = "{within.settings.templates}": there is no such folder',
@@ -161,7 +167,7 @@ def scaffold_in(kind: Kind, base: Path, template: str | None) -> Scaffold:
 
 def templates_of(kind: str, base: Path) -> list[str]:
     """Return the names of the further templates of a kind: `web` of the folder `module-web`."""
-    return sorted(path.name.removeprefix(f"{kind}-") for path in base.glob(f"{kind}-*") if path.is_dir())
+    return sorted(path.name.removeprefix(f"{kind}-") for path in base.glob(f"{kind}-?*") if path.is_dir())
 
 
 def _chosen(kind: Kind, base: Path, root: Path, template: str | None) -> Scaffold:
@@ -172,7 +178,7 @@ def _chosen(kind: Kind, base: Path, root: Path, template: str | None) -> Scaffol
         known = templates_of(kind, base)
         listed = f"there are: {', '.join(known)}" if known else f"a folder {base.name}/{kind}-{template}/ is one"
         raise UsageError(
-            f'there is no template "{template}" of a {kind}: {base.name}/{own.name}/ is missing',
+            f'there is no template "{template}" of a {kind}: {base.name}/{kind}-{template}/ is missing',
             hint=nearest(template, known) or listed,
         )
     return Scaffold(kind, None, root)

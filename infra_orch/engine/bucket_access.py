@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 
 from infra_orch.engine.aws_credentials import Keys, keys_of_profile, keys_of_role
+from infra_orch.engine.bucket_name import BucketNameError
 from infra_orch.engine.s3_backend import (
     BAD_CREDENTIALS,
     BESIDE_THE_POINT,
@@ -21,6 +23,7 @@ from infra_orch.engine.s3_backend import (
     endpoint_of,
     no_answer,
     own_endpoint,
+    strange_answer,
 )
 from infra_orch.errors import UnavailableError, UserError
 from infra_orch.spec.credentials import ProfileIdentity, RoleIdentity
@@ -32,7 +35,9 @@ _NOT_HAD = frozenset({"NotImplemented", "XNotImplemented", "MethodNotAllowed", "
 _ROLE_ARGUMENTS = frozenset({"role_arn", "session_name", "external_id", "source_identity"})
 _OWN_KEYS = frozenset({"profile", "access_key", "secret_key", "token"})
 _SESSION = "infra-orch-bootstrap"
+_THEIR_FAULT = "whoever answers there is in trouble: the same command again in a moment"
 _HINTS = {
+    "301": "it is in another region, or at another endpoint, than the backend says",
     "InvalidBucketName": "3 to 63 characters: small letters, digits, - and .; the backend's bucket= says it",
     "InvalidBucketAclWithObjectOwnership": "its access list lets others in: aws s3api put-bucket-acl --acl private",
     "TooManyBuckets": "the account has as many buckets as it may have: a quota of S3",
@@ -115,28 +120,48 @@ class BucketAccess:
             ClientError,
             ConnectTimeoutError,
             EndpointConnectionError,
+            InvalidRegionError,
             NoCredentialsError,
+            ProfileNotFound,
             ReadTimeoutError,
         )
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
         title = f'the bucket "{self.bucket}"' + ("" if what == "it" else f": {what}")
         try:
             yield
         except ClientError as error:
-            code = code_of(error)
-            if code in BAD_CREDENTIALS:
-                raise UnavailableError(f"{BAD_CREDENTIALS[code]} ({title})", hint=LOG_IN) from error
-            words = " ".join(str(error.response.get("Error", {}).get("Message") or code).split())
-            if code in DENIED:
-                hint = f"{permission} is needed; aws sts get-caller-identity says whose credentials these are"
-                raise UserError(f"{title}: access denied: {words}", hint=hint) from error
-            raise UserError(f"{title}: {words} ({code})", hint=_HINTS.get(code, "")) from error
+            raise _refused(error, title, permission) from error
         except (EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError) as error:
             raise no_answer(self._arguments, self.bucket) from error
+        except ResponseParserError as error:
+            raise strange_answer(self._arguments, self.bucket) from error
+        except InvalidRegionError as error:
+            raise BucketNameError(
+                f'there is no region "{self.region}"', hint='region= of the backend says one, such as "eu-west-1"'
+            ) from error
+        except ProfileNotFound as error:
+            hint = "AWS_PROFILE, or profile= of the backend, names it; aws configure list-profiles says what there is"
+            raise UnavailableError(f"{title}: {error}", hint=hint) from error
         except NoCredentialsError as error:
             raise UnavailableError(f"there are no credentials for {title}", hint=LOG_IN) from error
         except (BotoCoreError, ValueError) as error:
-            raise UserError(f"{title}: {' '.join(str(error).split())}") from error
+            hint = "the backend, AWS_ENDPOINT_URL and its like, or ~/.aws/config says so"
+            raise UserError(f"{title}: {' '.join(str(error).split())}", hint=hint) from error
+
+
+def _refused(error: Any, title: str, permission: str) -> UserError:
+    """The error that says what AWS said no to."""
+    code = code_of(error)
+    if code in BAD_CREDENTIALS:
+        return UnavailableError(f"{BAD_CREDENTIALS[code]} ({title})", hint=LOG_IN)
+    words = " ".join(str(error.response.get("Error", {}).get("Message") or code).split())
+    if code in DENIED:
+        hint = f"{permission} is needed; aws sts get-caller-identity says whose credentials these are"
+        return UserError(f"{title}: access denied: {words}", hint=hint)
+    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return UnavailableError(f"{title}: {words} ({code})", hint=_THEIR_FAULT)
+    return UserError(f"{title}: {words} ({code})", hint=_HINTS.get(code, ""))
 
 
 def code_of(error: Any) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from infra_orch.engine import embedded
 from infra_orch.errors import UnavailableError, UsageError, nearest
+from infra_orch.files import with_home
 from infra_orch.process import capture
 
 EngineName = Literal["terraform", "tofu", "embedded"]
@@ -106,7 +107,7 @@ def find_engine(wanted: str | None = None) -> Engine:
             nearest(wanted, ("terraform", "tofu", "embedded")) or "terraform, tofu, embedded, or the path of a binary"
         )
         raise UsageError(f'there is no engine "{wanted}"', hint=hint)
-    found = shutil.which(Path(wanted).expanduser().absolute() if os.sep in wanted else wanted)
+    found = shutil.which(with_home(wanted).absolute() if os.sep in wanted else wanted)
     if found is None:
         place = "is not a program that can be run" if os.sep in wanted else "is not on PATH"
         raise UnavailableError(f'the engine "{wanted}" {place}', hint=HOW_TO_GET_ONE)

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from infra_orch.errors import UsageError
+from infra_orch.files import with_home
 
 VARIABLE = "INFRA_ORCH_PROVIDER_MIRROR"
 OPT = Path("/opt")
@@ -35,7 +36,7 @@ def find_mirrors(base_env: Mapping[str, str], setting: str | None = None, *, opt
     found: list[Path] = []
     if named := base_env.get(VARIABLE) or setting:
         source = VARIABLE if base_env.get(VARIABLE) else "provider_mirror"
-        folder = Path(named).expanduser().absolute()
+        folder = with_home(named).absolute()
         if not folder.is_dir():
             raise UsageError(
                 f'{source} names "{named}", which is not a folder', hint="name the folder above registry.terraform.io/"

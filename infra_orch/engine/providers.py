@@ -28,7 +28,7 @@ from infra_orch.engine.cli_config import CliConfig
 from infra_orch.engine.engine import Engine
 from infra_orch.engine.mirror import home, packages_in
 from infra_orch.errors import InterruptedRun, UnavailableError, UserError
-from infra_orch.files import private_folder, write_atomically, write_if_different
+from infra_orch.files import private_folder, with_home, write_atomically, write_if_different
 from infra_orch.process import Program, Supervisor
 
 POLL_SECONDS = 0.05
@@ -78,7 +78,7 @@ class UnitToInit:
 def provider_cache_folder(base_env: Mapping[str, str], setting: str | None, fallback: Path) -> Path:
     """Where the provider cache lies: *setting*, or `infra-orch/providers` in the user's cache folder, or *fallback*."""
     if setting:
-        return Path(setting).expanduser().absolute()
+        return with_home(setting).absolute()
     own = home(base_env)
     if (xdg := base_env.get("XDG_CACHE_HOME", "")).startswith("/"):
         caches = Path(xdg)

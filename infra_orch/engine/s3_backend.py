@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from infra_orch.engine.aws_credentials import Keys
+from infra_orch.engine.emulated import ACCESS_KEY, emulated_session
 from infra_orch.errors import UnavailableError
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 10, 2
@@ -81,6 +82,7 @@ def check_bucket(arguments: Mapping[str, Any], stack: str = "STACK") -> None:
         EndpointConnectionError,
         ReadTimeoutError,
     )
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     bucket = str(arguments["bucket"])
     try:
@@ -89,6 +91,8 @@ def check_bucket(arguments: Mapping[str, Any], stack: str = "STACK") -> None:
         _raise_for(error.response.get("Error", {}).get("Code", ""), arguments, bucket, stack)
     except (EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError) as error:
         raise no_answer(arguments, bucket) from error
+    except ResponseParserError as error:
+        raise strange_answer(arguments, bucket) from error
     except (BotoCoreError, ValueError):
         return
 
@@ -99,6 +103,15 @@ def no_answer(arguments: Mapping[str, Any], bucket: str) -> UnavailableError:
     return UnavailableError(
         f'the S3 backend does not answer: no connection to {where} for the bucket "{bucket}"',
         hint="check the network, proxies (HTTPS_PROXY, NO_PROXY) and the backend's region and endpoints",
+    )
+
+
+def strange_answer(arguments: Mapping[str, Any], bucket: str) -> UnavailableError:
+    """Return the error that says that something answers where the bucket lies, and not as S3 does."""
+    where = endpoint_of(arguments) or f"AWS in {arguments.get('region')}"
+    return UnavailableError(
+        f'what answers at {where} for the bucket "{bucket}" is not S3: its answer cannot be read',
+        hint="a proxy, or the log-in page of a network? Check HTTPS_PROXY and NO_PROXY, and the backend's endpoints",
     )
 
 
@@ -122,10 +135,11 @@ def _raise_for(code: str, arguments: Mapping[str, Any], bucket: str, stack: str)
 def _may_list_workspaces(arguments: Mapping[str, Any], bucket: str) -> bool:
     """Whether the other thing that Terraform lists may be listed: a policy may allow exactly that."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     try:
         _ask(arguments, bucket, str(arguments.get("workspace_key_prefix", "env:")))
-    except (BotoCoreError, ClientError):
+    except (BotoCoreError, ClientError, ResponseParserError):
         return False
     return True
 
@@ -139,12 +153,13 @@ def server_time(arguments: Mapping[str, Any]) -> datetime | None:
     if not set(arguments) <= FOLLOWED | BESIDE_THE_POINT or not isinstance(arguments.get("bucket"), str):
         return None
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     try:
         answer = _client(arguments).list_objects_v2(Bucket=str(arguments["bucket"]), MaxKeys=1)
     except ClientError as error:
         answer = error.response
-    except (BotoCoreError, ValueError):
+    except (BotoCoreError, ResponseParserError, ValueError):
         return None
     try:
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
@@ -160,13 +175,14 @@ def read_object(arguments: Mapping[str, Any]) -> bytes | None:
     if not set(arguments) <= (FOLLOWED | BESIDE_THE_POINT) - _OF_WHAT_IS_READ:
         return None
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     try:
         answer = _client(arguments).get_object(Bucket=str(arguments["bucket"]), Key=str(arguments["key"]))
         return bytes(answer["Body"].read())
     except ClientError as error:
         return b"" if error.response.get("Error", {}).get("Code") == "NoSuchKey" else None
-    except (BotoCoreError, OSError, ValueError, KeyError):
+    except (BotoCoreError, ResponseParserError, OSError, ValueError, KeyError):
         return None
 
 
@@ -192,13 +208,16 @@ def _made(service: str, place: str, _environment: tuple[tuple[str, str], ...]) -
     from botocore.config import Config  # noqa: PLC0415
 
     arguments = json.loads(place)
-    session = boto3.session.Session(
-        profile_name=arguments.get("profile"),
-        aws_access_key_id=arguments.get("access_key"),
-        aws_secret_access_key=arguments.get("secret_key"),
-        aws_session_token=arguments.get("token"),
-        region_name=arguments.get("region"),
-    )
+    if arguments.get("access_key") == ACCESS_KEY:
+        session = emulated_session(arguments.get("region"))
+    else:
+        session = boto3.session.Session(
+            profile_name=arguments.get("profile"),
+            aws_access_key_id=arguments.get("access_key"),
+            aws_secret_access_key=arguments.get("secret_key"),
+            aws_session_token=arguments.get("token"),
+            region_name=arguments.get("region"),
+        )
     path_style = arguments.get("use_path_style") or arguments.get("force_path_style")
     config = Config(
         connect_timeout=CONNECT_SECONDS,

@@ -14,6 +14,7 @@ from typing import Any
 
 from infra_orch.engine.aws_credentials import Keys
 from infra_orch.engine.bucket_access import DENIED, BucketAccess, NotHadError, code_of
+from infra_orch.engine.bucket_name import BucketNameError, refuse_name
 from infra_orch.engine.bucket_policy import lets_anybody_in, refuses_plain, statements, tls_only
 from infra_orch.errors import UserError
 
@@ -66,9 +67,12 @@ class StateBucket:
         Raises UserError for a bucket that cannot be the one: another account's, in another region; and where somebody
         may not look at it. UnavailableError where nobody answers, or the credentials are not accepted.
         """
+        refuse_name(self.bucket, new=False)
         # Before the bucket: an answer to HEAD has no body, so S3 cannot say there what is wrong with the credentials.
         account = self.account
         is_there = self._is_there()
+        if not is_there:
+            refuse_name(self.bucket, new=True)
         place = f"{self.region}{f', account {account}' if account else ''}"
         parts = [
             Part("bucket", "it is there") if is_there else Part("bucket", "it is not there", f"make it in {place}")
@@ -121,8 +125,8 @@ class StateBucket:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region = str(answer.get("BucketRegion") or headers.get("x-amz-bucket-region") or self.region)
         if region != self.region:
-            raise UserError(
-                f'the bucket "{self.bucket}" is in {region}, and the backend says {self.region}',
+            raise BucketNameError(
+                f'the bucket "{self.bucket}" is in {region}, and the backend says "{self.region}"',
                 hint=f'region="{region}" in the backend, or another name for the bucket',
             )
         self._refuse_foreign()
@@ -143,7 +147,7 @@ class StateBucket:
                 raise
 
     def _not_ours(self, why: str) -> UserError:
-        return UserError(
+        return BucketNameError(
             f'there is a bucket "{self.bucket}", and {why}'
             + ("" if "account " in why else ", or s3:ListBucket is missing"),
             hint="names of buckets are shared by all of AWS: choose another, or run this with its owner's credentials",
@@ -367,13 +371,19 @@ class StateBucket:
         self._s3.put_bucket_lifecycle_configuration(Bucket=self.bucket, LifecycleConfiguration={"Rules": [rule]})
 
     def _make_table(self) -> None:
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
         dynamodb = self._access.client("dynamodb")
-        dynamodb.create_table(
-            TableName=self.table,
-            KeySchema=[{"AttributeName": "LockID", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "LockID", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        try:
+            dynamodb.create_table(
+                TableName=self.table,
+                KeySchema=[{"AttributeName": "LockID", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "LockID", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        except ClientError as error:
+            if code_of(error) != "ResourceInUseException":  # somebody made it in the meantime
+                raise
         dynamodb.get_waiter("table_exists").wait(TableName=self.table, WaiterConfig={"Delay": 2, "MaxAttempts": 60})
 
     @property

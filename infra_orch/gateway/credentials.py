@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from infra_orch.engine.mirror import home
 from infra_orch.gateway.wire import strings
 
 _LARGEST = 1 << 20
@@ -35,9 +36,9 @@ def credentials_digest(environment: Mapping[str, str], configuration: Any, cwd: 
     These are the usual ones, and each file that a variable or the provider's *configuration* names, as it is found from
     the folder *cwd* where the provider runs.
     """
-    home = Path(environment.get("HOME") or "~").expanduser()
+    own = home(environment) or Path("/nonexistent")
     digest = hashlib.sha256()
-    for path in sorted(set(_files(environment, configuration, home, cwd))):
+    for path in sorted(set(_files(environment, configuration, own, cwd))):
         try:
             known = path.stat()
             if path.is_file() and known.st_size <= _LARGEST:
@@ -48,11 +49,11 @@ def credentials_digest(environment: Mapping[str, str], configuration: Any, cwd: 
     return digest.hexdigest()
 
 
-def _files(environment: Mapping[str, str], configuration: Any, home: Path, cwd: Path) -> Iterator[Path]:
+def _files(environment: Mapping[str, str], configuration: Any, own: Path, cwd: Path) -> Iterator[Path]:
     for pattern in _USUAL:
-        yield from home.glob(pattern)
+        yield from own.glob(pattern)
     for text in (*environment.values(), *strings(configuration)):
         if text.startswith("~/"):
-            text = str(home / text[2:])  # noqa: PLW2901 - the same place, written out
+            text = str(own / text[2:])  # noqa: PLW2901 - the same place, written out
         if text and len(text) < 4096 and "\n" not in text and "\0" not in text:
             yield cwd / text

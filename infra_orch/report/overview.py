@@ -19,6 +19,7 @@ class StackStanding:
     of them are *applied*, which *failed* last, and which are *left_over*.
 
     *last*: when something of it was applied last. *died*: a run died here. *at_work*: the run that is at work.
+    *unreadable*: what is rendered or recorded of it cannot be read, so that nothing else is known.
     """
 
     name: str
@@ -30,6 +31,7 @@ class StackStanding:
     died: bool = False
     at_work: str = ""
     has_spec: bool = True
+    unreadable: bool = False
 
     @property
     def waiting(self) -> bool:
@@ -81,8 +83,10 @@ def _wanted(standing: Standing) -> Iterator[tuple[str, str]]:
         yield "infra-orch new module network", "make a module for it"
         yield "infra-orch doctor", "see what is missing on this machine"
         return
+    for stack in [stack for stack in standing.stacks if stack.unreadable][:1]:
+        yield f"infra-orch history {stack.name}", "see what of it cannot be read, and how that is mended"
     yield from _mending(standing.stacks)
-    yield from _going_on([stack for stack in standing.stacks if stack.has_spec])
+    yield from _going_on([stack for stack in standing.stacks if stack.has_spec and not stack.unreadable])
     if standing.uncommitted:
         yield "git status", "see what is not committed"
     which = standing.stacks[0].name if len(standing.stacks) == 1 else "--all"
@@ -117,6 +121,8 @@ def _going_on(stacks: Sequence[StackStanding]) -> Iterator[tuple[str, str]]:
 
 
 def _line(stack: StackStanding, style: Style) -> str:
+    if stack.unreadable:
+        return style("cannot be read", "yellow")
     units = "never rendered" if stack.units is None else _so_many(stack.units, "unit")
     last = f"applied last {stack.last}" if stack.last else "never applied"
     remarks = [style(remark, "yellow") for remark in _remarks(stack)]
@@ -124,7 +130,7 @@ def _line(stack: StackStanding, style: Style) -> str:
 
 
 def _remarks(stack: StackStanding) -> list[str]:
-    found = []
+    found = ["cannot be read"] if stack.unreadable else []
     if not stack.has_spec:
         found.append("its spec is gone")
     if stack.at_work:

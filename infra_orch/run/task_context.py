@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from infra_orch.engine.emulated import ACCESS_KEY, emulated_session
 from infra_orch.errors import UnavailableError, UserError
 from infra_orch.notify.rules import variable_of
 from infra_orch.notify.send import PATIENCE, Message, begin
@@ -120,15 +121,19 @@ def client_of(environment: Mapping[str, str], service: str, region: str | None) 
     import botocore.session  # noqa: PLC0415 - as above
     from botocore.config import Config  # noqa: PLC0415 - as above
 
-    return boto3.session.Session(
-        botocore_session=botocore.session.Session(
-            _variables_of(environment, botocore.session.Session.SESSION_VARIABLES)
-        ),
-        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
-        aws_session_token=environment.get("AWS_SESSION_TOKEN"),
-        region_name=region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION"),
-    ).client(
+    region = region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    if environment.get("AWS_ACCESS_KEY_ID") == ACCESS_KEY:
+        session = emulated_session(region)
+    else:
+        variables = _variables_of(environment, botocore.session.Session.SESSION_VARIABLES)
+        session = boto3.session.Session(
+            botocore_session=botocore.session.Session(variables),
+            aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=environment.get("AWS_SESSION_TOKEN"),
+            region_name=region,
+        )
+    return session.client(
         service,
         endpoint_url=environment.get("AWS_ENDPOINT_URL"),
         # In the sandbox nothing may leave by a proxy; outside it the process's own environment decides.

@@ -12,10 +12,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from infra_orch.engine.emulated import ACCESS_KEY, SECRET_KEY
 from infra_orch.render.hcl import quote
 
-ACCESS_KEY = "infra-orch-sandbox-key"
-SECRET_KEY = "infra-orch-sandbox-secret"  # noqa: S105 the emulator takes any; it opens nothing
 OVERRIDE_NAME = "infra_orch_sandbox_override.tf"
 DEAD_PROXY = "http://127.0.0.1:1"
 """Port 1 (tcpmux) is reserved and closed everywhere that matters: whatever is sent to it is refused at once."""

@@ -18,6 +18,7 @@ _TYPES = frozenset(
 )
 _PLACES = ("stack", "unit")
 _PLACE = re.compile(r"\{([^{}]*)\}")
+_S3_TEXTS = {"bucket": "acme-states", "region": "eu-west-1", "key": "{stack}/{unit}.tfstate"}
 _S3_KEY = "a key of S3 neither begins nor ends with a slash"
 
 
@@ -39,8 +40,20 @@ def _content_problems(stack: Stack) -> Iterator[Problem]:
     for name in literal_secrets(backend.configuration):
         hint = "give it to Terraform by the environment, as its documentation of the backend says"
         yield Problem(f'{name} of backend "{backend.type}" would be committed with rendered files', backend.where, hint)
+    if backend.type == "s3":
+        yield from _s3_problems(backend)
+
+
+def _s3_problems(backend: Backend) -> Iterator[Problem]:
+    for name, example in _S3_TEXTS.items():
+        value = backend.configuration.get(name, example)
+        if value is None or isinstance(value, (bool, int, float, list, tuple, Mapping)):
+            hint = f'such as {name}="{example}"; a variable that is not set is None'
+            yield Problem(f'{name}={value!r} of backend "s3" is no text', backend.where, hint)
+        elif isinstance(value, str) and not value and name != "key":
+            yield Problem(f'{name}="" of backend "s3" is empty', backend.where, f'such as {name}="{example}"')
     key = backend.configuration.get("key")
-    if backend.type == "s3" and isinstance(key, str) and (key.startswith("/") or key.endswith("/") or not key):
+    if isinstance(key, str) and (key.startswith("/") or key.endswith("/") or not key):
         yield Problem(f'key="{key}" of backend "s3": {_S3_KEY}', backend.where)
 
 

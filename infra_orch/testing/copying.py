@@ -22,14 +22,17 @@ def copy_project(root: Path, target: Path, leave_out: Sequence[str]) -> None:
     """
     try:
         shutil.copytree(root, target, symlinks=True, ignore=_skipping(root, target, (*_PATTERNS, *leave_out)))
+        # Of a project that may not be written the copy may be: what is rendered goes there.
+        for folder in (target, *(path for path in target.rglob("*") if path.is_dir() and not path.is_symlink())):
+            folder.chmod(folder.stat().st_mode | 0o700)
     except (shutil.Error, OSError) as error:
         path, why = str(error.filename or root), str(error.strerror or error)
         if isinstance(error, shutil.Error):
             path, _, why = error.args[0][0]
         shown = path.removeprefix(f"{root}/")
         raise UserError(
-            f"the project cannot be copied, which its tests need: {shown}: {why}",
-            hint="infra_orch_leave_out in pytest's settings names what they can do without",
+            f"the project cannot be copied to {target.parent}, which its tests need: {shown}: {why}",
+            hint="infra_orch_leave_out in pytest's settings names what they can do without; TMPDIR says another place",
         ) from error
 
 

@@ -132,16 +132,24 @@ def applied(_infra_orch_trial: Trial) -> Iterator[Applied]:
 def _trial(request: pytest.FixtureRequest, workshop: Workshop, stack: Stack | None) -> Iterator[Trial]:
     """The stack that was declared (None: the one that the file's mark names, or the only one), for the file's tests."""
     mark = next(request.node.iter_markers("stack"), None)
-    name, destroys = _said(*mark.args, **mark.kwargs) if mark else (None, True)
     with _told(workshop):
+        name, destroys = _said(mark) if mark else (None, True)
         trial = workshop.trial(request.path, stack or name, destroys=destroys)
     with contextlib.closing(trial):
         yield trial
 
 
-def _said(name: str | None = None, *, destroy: bool = True) -> tuple[str | None, bool]:
-    """What a mark says."""
-    return name, destroy
+def _said(mark: pytest.Mark) -> tuple[str | None, bool]:
+    """What a mark says. Raises UsageError where it says what none can."""
+    from infra_orch.errors import UsageError
+
+    name, destroys = (*mark.args, mark.kwargs.get("name"))[0], mark.kwargs.get("destroy", True)
+    known = len(mark.args) + ("name" in mark.kwargs) <= 1 and mark.kwargs.keys() <= {"name", "destroy"}
+    if not known or not isinstance(name, str | None) or name == "" or not isinstance(destroys, bool):
+        given = [*map(repr, mark.args), *(f"{key}={value!r}" for key, value in mark.kwargs.items())]
+        hint = 'pytest.mark.stack("NAME"), or pytest.mark.stack("NAME", destroy=False)'
+        raise UsageError(f"pytest.mark.stack({', '.join(given)}) says what no such mark can", hint=hint)
+    return name, destroys
 
 
 @contextlib.contextmanager

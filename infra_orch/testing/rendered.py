@@ -77,16 +77,24 @@ class Rendered(Mapping[str, str]):
 def _there(folder: Path, unit: str | None) -> dict[str, str]:
     """The texts of the files in a snapshot, by path."""
     places = sorted(folder.glob(f"{unit}/*.tf" if unit else "*/*.tf"))
-    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in places}
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8", errors="replace") for path in places}
 
 
 def _update(folder: Path, shown: str, texts: Mapping[str, str], unit: str | None, written: list[str]) -> None:
-    for path in _there(folder, unit).keys() - texts.keys():
-        (folder / path).unlink()
-        written.append(f"removed {shown}/{path}")
-    for path, text in texts.items():
-        if write_if_different(folder / path, text):
-            written.append(f"wrote {shown}/{path}")
+    """Write the snapshot. Raises AssertionError where it cannot be written."""
+    __tracebackhide__ = True
+    try:
+        for path in _there(folder, unit).keys() - texts.keys():
+            (folder / path).unlink()
+            written.append(f"removed {shown}/{path}")
+        for path, text in texts.items():
+            if write_if_different(folder / path, text):
+                written.append(f"wrote {shown}/{path}")
+    except OSError as error:
+        why = f"{error.filename or folder}: {error.strerror}"
+    else:
+        return
+    raise AssertionError(f"the snapshot in {shown}/ cannot be written: {why}")
 
 
 def _diff(there: Mapping[str, str], texts: Mapping[str, str], shown: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from infra_orch.commands.gateway import kept_gateway
 from infra_orch.commands.sandboxing import emulator_folder
+from infra_orch.errors import UsageError
 from infra_orch.files import private_folder
 from infra_orch.gateway.client import KeptGateway
 from infra_orch.project import Project
@@ -81,6 +82,8 @@ class Workshop:
         if root not in self._projects:
             copy = self._place / f"{len(self._projects)}" / (root.name or "project")
             copy_project(root, copy, self._leave_out)
+            if (root / "stacks").exists() and not (root / "stacks").is_dir():
+                raise UsageError("stacks is no folder", hint="move it away: a stack is stacks/NAME/stack.py")
             (copy / "stacks").mkdir(exist_ok=True)
             self._projects[root] = Project(copy, replace(load_settings(copy), commit=False, notify=()))
         return self._projects[root]

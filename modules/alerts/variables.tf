@@ -69,6 +69,11 @@ variable "server_groups" {
     condition     = alltrue([for label in keys(var.server_groups) : can(regex("^[A-Za-z0-9-]{1,64}$", label))])
     error_message = "Every label must hold letters, digits and hyphens, at most 64 of them."
   }
+
+  validation {
+    condition     = alltrue([for group in values(var.server_groups) : try(length(group) > 0, false)])
+    error_message = "Every group must be given by its name, which cannot be empty."
+  }
 }
 
 variable "cpu_percent" {

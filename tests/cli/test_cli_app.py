@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -138,3 +139,15 @@ def test_the_help_imports_nothing_that_a_command_needs(desk: Desk) -> None:
 def test_a_command_that_is_refused_as_it_begins_leaves_nothing_to_recover(two_units: Desk) -> None:
     assert two_units.run("plan", "dev", "--unit", "nothing").code == 64
     assert "nothing to recover" in two_units.run("recover", "dev").err
+
+
+def test_ctrl_c_while_the_program_begins_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    # A module that is imported early stands in for a moment that is hard to hit.
+    (tmp_path / "dataclasses.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    code = f"import sys; sys.argv[0] = 'infra-orch'; sys.path.insert(0, {str(tmp_path)!r}); import infra_orch"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+    other = subprocess.run(
+        [sys.executable, "-c", code.replace("'infra-orch'", "'other'")], capture_output=True, text=True, check=False
+    )
+    assert "KeyboardInterrupt" in other.stderr  # it is not ours to decide for other programs

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulated_account import Account, Answer, Request, emulated_account
+from local_http import Quiet, served
 from test_apply import at_a_terminal
 from test_schemas import check
 
@@ -251,7 +252,7 @@ def test_a_bucket_in_another_region_is_left_alone(prod: Desk, account: Account) 
     make_bucket(account, "us-east-1")
     result = prod.run("bootstrap", "prod", "--auto-approve")
     assert (result.code, account.writes()) == (1, [])
-    assert f'the bucket "{BUCKET}" is in us-east-1, and the backend says eu-west-1' in result.err
+    assert f'the bucket "{BUCKET}" is in us-east-1, and the backend says "eu-west-1"' in result.err
     assert 'region="us-east-1" in the backend' in result.err
 
 
@@ -422,3 +423,62 @@ def test_no_secret_of_the_environment_is_said(prod: Desk, account: Account) -> N
     account.denies("PUT ?policy")
     result = prod.run("bootstrap", "prod", "--auto-approve")
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ab cd", "letters, digits"),
+        ("States", "3 to 63 small letters"),
+        ("192.168.0.1", "an IP address"),
+        ("xn--states", "begin with xn--"),
+        ("states--x-s3", "end in --x-s3"),
+    ],
+)
+def test_a_name_that_s3_does_not_allow_is_said_before_anybody_is_asked(
+    desk: Desk, account: Account, name: str, said: str
+) -> None:
+    keeps(desk, backend().replace(BUCKET, name))
+    done = desk.run("bootstrap", "prod", "--auto-approve")
+    assert (done.code, done.out, account.writes()) == (1, "", [])
+    assert f'stacks/prod/stack.py: no bucket can be called "{name}": ' in done.err
+    assert said in done.err
+
+
+@pytest.mark.parametrize("region", ["eu west 1", "eu_west_1"])
+def test_a_region_that_is_none_is_said(desk: Desk, account: Account, region: str) -> None:
+    done = keeps(desk, backend(region=region)).run("bootstrap", "prod", "--check")
+    assert (done.code, f'stacks/prod/stack.py: there is no region "{region}"' in done.err) == (1, True)
+
+
+class _Page(Quiet):
+    def do_GET(self) -> None:
+        self.answer(200, b"<html><body>Log in, please")
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+
+def test_a_page_of_some_network_is_not_taken_for_s3(
+    prod: Desk, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(_Page) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        done = prod.run("bootstrap", "prod", "--check")
+    assert (done.code, "is not S3: its answer cannot be read" in done.err) == (69, True), done.err
+
+
+def test_a_server_in_trouble_is_said_to_be_so(prod: Desk, account: Account) -> None:
+    make_bucket(account)
+    account.denies("GET ?versioning", 503, "SlowDown")
+    done = prod.run("bootstrap", "prod", "--check")
+    assert (done.code, "is in trouble" in done.err) == (69, True)
+
+
+def test_a_profile_that_is_not_there_is_named(prod: Desk, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    done = prod.run("bootstrap", "prod", "--check")
+    assert (done.code, "(nobody)" in done.err, "AWS_PROFILE" in done.err) == (69, True, True)

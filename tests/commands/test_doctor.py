@@ -185,6 +185,14 @@ def test_profiles_are_looked_for_in_both_files(home: Path) -> None:
     assert (missing.status, missing.mend) == ("error", "profiles there: admin, ci, default")
 
 
+def test_certificates_that_cannot_be_read_are_said(tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path), "AWS_CA_BUNDLE": str(tmp_path / "nowhere.pem")}
+    first = next(iter(check_credentials(environment, needed=True)))
+    assert (first.status, "nowhere.pem" in first.what) == ("error", True)
+    Path(environment["AWS_CA_BUNDLE"]).touch()
+    assert [one.status for one in check_credentials(environment, needed=False)] == ["ok"]
+
+
 def test_a_web_identity_needs_a_token_that_can_be_read_and_a_role(tmp_path: Path) -> None:
     token = tmp_path / "token"
     web = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/plan"}

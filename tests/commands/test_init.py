@@ -128,8 +128,8 @@ def test_a_bucket_of_states_stays_the_same_one(plain: Desk) -> None:
         assert plain.run("validate", name).code == 0
 
 
-@pytest.mark.parametrize("name", ['a"""\nimport os', 'quoted"', "back\\slash", "bell\a", "größe"])
-def test_a_folder_may_be_called_anything_and_stays_a_name(plain: Desk, name: str) -> None:
+@pytest.mark.parametrize("name", ['a"""; import os', 'quoted"', "back\\slash", "größe"])
+def test_a_folder_may_be_called_anything_that_can_be_seen_and_stays_a_name(plain: Desk, name: str) -> None:
     plain.write({f"live/{name}/main.tf": SUB})
     done = plain.run("init", "--from", f"live/{name}")
     assert done.code == 0, done.err
@@ -144,6 +144,10 @@ def test_a_folder_may_be_called_anything_and_stays_a_name(plain: Desk, name: str
     [
         (("nowhere",), "nowhere is no folder"),
         (("--from", "live"), "holds no Terraform files"),
+        (("--from", "live/nte"), '--from "live/nte" is no folder'),
+        (("--from", "live/a\nb"), "characters that nobody can see"),
+        (("--from", "live/bell\a"), "characters that nobody can see"),
+        (("--from", "live/a\udcff"), "characters that nobody can see"),
         (("--from", ".."), "outside of the project"),
         (("--from", "live/net", "--from", "live/net/../net"), "stacks/net exists already"),
         (("--form", "live/net"), "No such option: --form"),
@@ -163,3 +167,37 @@ def test_outside_of_git_and_within_a_project_it_is_refused(plain: Desk, tmp_path
     plain.run("init")
     inner = plain.run("init", "live")
     assert (inner.code, "lies in the project" in inner.err) == (64, True)
+
+
+def test_the_name_of_a_folder_cannot_run_anything_in_the_stack_file(plain: Desk) -> None:
+    name = 'live/x"""; import os; os.mkdir("ran")  # \\N'
+    plain.write({f"{name}/main.tf": 'terraform {\n  backend "gcs\\nimport os; os.mkdir(1)" {}\n}\n'})
+    done = plain.run("init", "--from", name)
+    assert done.code == 0, done.err
+    (spec,) = (plain.root / "stacks").glob("*/stack.py")
+    assert plain.run("validate", spec.parent.name).code == 0
+    assert not (plain.root / "ran").exists()
+
+
+def test_root_modules_whose_folders_are_called_alike_get_a_stack_each(plain: Desk) -> None:
+    plain.write({"live/dev/net/main.tf": SUB, "live/state/main.tf": SUB, "templates/main.tf": SUB})
+    assert plain.run("init", "--from", "live/net", "--from", "live/dev/net").code == 0
+    assert plain.run("init", "--from", "live/state", "--from", "templates").code == 0
+    found = sorted(path.parent.name for path in (plain.root / "stacks").glob("*/stack.py"))
+    assert found == ["dev-net", "live-state", "net", "s-templates"]
+    again = plain.run("init", "--from", "live/dev/net")
+    assert (again.code, "stacks/dev-net exists already" in again.err) == (64, True)
+
+
+def test_an_input_that_nobody_filled_in_is_said_to_be_one(plain: Desk) -> None:
+    plain.run("init", "--from", "live/net")
+    done = plain.run("validate", "net")
+    assert (done.code, "input name" in done.err, "a value is still to be written" in done.err) == (65, True, True)
+
+
+def test_a_file_where_a_folder_of_the_project_is_wanted_is_refused(plain: Desk) -> None:
+    plain.write({"stacks": "mine"})
+    before = files_of(plain.root)
+    done = plain.run("init")
+    assert (done.code, files_of(plain.root)) == (64, before)
+    assert f"{plain.root}/stacks is in the way" in done.err

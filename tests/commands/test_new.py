@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -326,6 +327,7 @@ def test_a_project_is_made_of_templates_that_lie_elsewhere(desk: Desk, place: Pa
     [
         ("main.tf.j2", "# fine\n{% if %}\n", "templates/module/main.tf.j2:2: template: Expected an expression"),
         ("main.tf.j2", "# fine\n\n{{ nmae }}\n", "templates/module/main.tf.j2:3: template: 'nmae' is undefined"),
+        ("main.tf.j2", "{{ nmae }}\n", "names there are: name, resource"),
         ("main.tf.j2", "{{ ''.__class__.__mro__ }}", "templates/module/main.tf.j2:1: template: access to attribute"),
         ("main.tf.j2", "{% include '../../infra-orch.toml' %}", "templates/module/main.tf.j2:1: template: "),
         ("main.tf.j2", "{% include '_part.j2' %}", "templates/module/_part.j2:2: template: "),
@@ -354,3 +356,24 @@ def test_a_template_that_is_a_link_out_of_the_project_is_refused(made: Desk, tmp
     done = made.run("new", "module", "x")
     assert (done.code, "a link that leads out" in done.err) == (1, True)
     assert not (made.root / "modules/x").exists()
+
+
+def test_a_template_that_is_no_text_is_said_to_be_none(made: Desk) -> None:
+    made.write({"templates/module/main.tf.j2": ""})
+    (made.root / "templates/module/main.tf.j2").write_bytes(b"\xff")
+    done = made.run("new", "module", "x")
+    assert (done.code, "main.tf.j2: template: it is not UTF-8" in done.err) == (1, True)
+
+
+@pytest.mark.parametrize("words", [("project", "~nobody-of-that-name/x"), ("stack", "x")])
+def test_a_home_that_nobody_has_is_said(made: Desk, words: tuple[str, ...]) -> None:
+    made.write({"infra-orch.toml": 'templates = "~nobody-of-that-name/t"\n'})
+    done = made.run("new", *words)
+    assert (done.code, 'nobody knows which folder "~nobody-of-that-name" is' in done.err) == (64, True)
+
+
+def test_a_file_in_the_place_of_stacks_is_named(made: Desk) -> None:
+    shutil.rmtree(made.root / "stacks")
+    (made.root / "stacks").write_text("mine")
+    done = made.run("new", "stack", "x")
+    assert (done.code, f"{made.root}/stacks is in the way" in done.err) == (64, True)

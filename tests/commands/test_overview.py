@@ -110,7 +110,9 @@ def test_a_record_that_cannot_be_read_hides_no_other_stack(rendered: Desk) -> No
     done = rendered.run()
     assert done.code == 0
     assert "other  never rendered" in done.out
-    assert "warning: dev: this is not a record" in done.err
+    assert "warning: dev: stacks/dev/record/one.json: this is not a record" in done.err
+    assert "dev    cannot be read" in done.out
+    assert "infra-orch history dev" in done.out
 
 
 def test_settings_that_are_wrong_are_said(rendered: Desk) -> None:
@@ -129,6 +131,7 @@ DONE = StackStanding("done", 2, 2)
     [
         ([], "infra-orch new stack dev"),
         ([FRESH], "infra-orch validate fresh"),
+        ([FRESH, StackStanding("hurt", unreadable=True)], "infra-orch history hurt"),
         ([FRESH, StackStanding("more")], "infra-orch validate --all"),
         ([DONE], "git status"),
         ([DONE, GONE], "infra-orch destroy gone --from-rendered"),

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from infra_orch.run.task_context import client_of
+from infra_orch.sandbox.redirect import apply_redirect, sandbox_environment
+
 if TYPE_CHECKING:
     from conftest import Desk
 
@@ -406,3 +409,12 @@ def test_a_task_whose_log_is_gone_fails_for_its_own_reason(desk: Desk) -> None:
     )
     code, tasks, _ = applied(desk)
     assert (code, tasks["wipes"]["error"]["summary"]) == (1, "ValueError: its own")
+
+
+def test_a_client_of_the_sandbox_reads_no_profile_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text("no ini [")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    environment = apply_redirect(os.environ, sandbox_environment("http://127.0.0.1:9", "eu-west-1"))
+    client = client_of(environment, "sqs", None)
+    assert (client.meta.region_name, client.meta.endpoint_url) == ("eu-west-1", "http://127.0.0.1:9")

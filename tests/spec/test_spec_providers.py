@@ -150,6 +150,9 @@ def test_one_provider_may_be_named_in_several_ways(bench, same: str) -> None:
     [
         ('S3Backend(bucket="b", region="r", key="{stack}.tfstate")', 'units "a" and "b" would share one state'),
         ('S3Backend(bucket="b", region="r", key="/{stack}/{unit}")', "a key of S3 neither begins nor ends with a slash"),
+        ('S3Backend(bucket=None, region="r")', 'bucket=None of backend "s3" is no text'),
+        ('S3Backend(bucket="b", region=["r"])', "region=['r'] of backend \"s3\" is no text"),
+        ('S3Backend(bucket="", region="r")', 'bucket="" of backend "s3" is empty'),
         ('S3Backend(bucket="b", region="r", key="{env}/{unit}")', '"{env}" stands for nothing'),
         ('S3Backend(bucket="b", region=env("R"))', "can hold no references, expressions or env()"),
         ('S3Backend(bucket=f"{Outputs(\'a\').url}", region="r")', "can hold no references, expressions or env()"),

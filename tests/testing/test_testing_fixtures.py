@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from author_of_tests import Author
+
+from infra_orch.testing.copying import copy_project
 
 pytest_plugins = ["pytester"]
 
@@ -186,6 +189,37 @@ def test_a_mark_at_one_test_would_go_unheard_and_is_refused(shop: Author) -> Non
     done = shop.pytest()
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     done.stderr.fnmatch_lines(["ERROR: *test_it: a stack is of a whole file: pytestmark = pytest.mark.stack(NAME)"])
+
+
+def test_the_copy_of_a_project_that_may_not_be_written_may_be(shop: Author, tmp_path: Path) -> None:
+    inner = shop.desk.root / "stacks/shop"
+    inner.chmod(0o555)
+    try:
+        copy_project(shop.desk.root, tmp_path / "copy", ())
+    finally:
+        inner.chmod(0o755)
+    assert (tmp_path / "copy/stacks/shop").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("said", ['"shop", destory=False', '"shop", "more"', "3", '""', '"shop", destroy="no"'])
+def test_a_mark_that_says_what_none_can_is_one_message(shop: Author, said: str) -> None:
+    shop.write(
+        {
+            "test_it.py": f"""
+            import pytest
+
+            pytestmark = pytest.mark.stack({said})
+
+
+            def test_it(stack):
+                pass
+            """
+        }
+    )
+    done = shop.pytest()
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["error: pytest.mark.stack(*) says what no such mark can"])
+    done.stdout.no_fnmatch_line("*Traceback*")
 
 
 def test_a_module_is_tested_by_a_stack_of_the_test_without_stacks_and_without_git(

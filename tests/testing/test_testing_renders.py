@@ -51,3 +51,14 @@ def test_a_unit_that_left_is_a_difference_and_leaves_the_snapshot_with_the_updat
     done.stdout.fnmatch_lines(["E *--- tests/renders/test_shop/web/main.tf"])
     shop.pytest("--update-renders").stdout.fnmatch_lines(["removed tests/renders/test_shop/web/main.tf"])
     shop.pytest().assert_outcomes(passed=1)
+
+
+def test_a_snapshot_that_cannot_be_written_or_read_is_one_message(shop: Author) -> None:
+    shop.write({"test_renders.py": "def test_it(rendered):\n    assert rendered.matches()\n", "renders": "mine"})
+    refused = shop.pytest("--update-renders")
+    refused.stdout.fnmatch_lines(["E *AssertionError: the snapshot in renders/test_renders/ cannot be written: *"])
+    refused.stdout.no_fnmatch_line("*OSError*")
+    (shop.desk.root / "renders").unlink()
+    shop.pytest("--update-renders").assert_outcomes(passed=1)
+    (shop.desk.root / "renders/test_renders/database/main.tf").write_bytes(b"\xff")
+    shop.pytest().stdout.fnmatch_lines(["E *AssertionError: not as in renders/test_renders/"])
