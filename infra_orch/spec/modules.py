@@ -108,7 +108,7 @@ def _read(source: Source, unit: Unit, folder: StackFolder, folders: ModuleFolder
         hint = "copy it into modules/, or name it by its git or registry address"
         raise SpecError([Problem(message, unit.where, hint)])
     known = [path.name for path in project.modules.iterdir() if path.is_dir()] if project.modules.is_dir() else []
-    hint = nearest(source.text, known) or f"there is no folder {shown}/"
+    hint = nearest(source.text, known) or f"there is no folder {shown}/: infra-orch new module NAME makes one"
     raise SpecError([Problem(f'unknown module "{source.text}" of unit "{unit.name}"', unit.where, hint)])
 
 

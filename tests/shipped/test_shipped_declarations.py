@@ -324,3 +324,12 @@ def test_every_wrong_input_is_refused_at_its_own_line(tmp_path: Path, bare_envir
     subprocess.run(["terraform", "init", "-input=false"], **run, check=True)
     done = subprocess.run(["terraform", "validate", "-json"], **run, check=False)
     assert sorted(one["range"]["start"]["line"] for one in json.loads(done.stdout)["diagnostics"]) == wrong
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_the_page_says_which_modules_a_stack_needs(name: str) -> None:
+    """Who copies the stack copies these."""
+    page = (MODULES.parent / "docs" / "shipped.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| \[`{name}`\].*\|(.*)\|$", page, re.MULTILINE)
+    stack = load_stack(find_project(MODULES.parent).stack(name))
+    assert set(re.findall(r"`(\w+)`", row)) == {unit.module for unit in stack.units}
