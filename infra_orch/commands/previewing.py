@@ -13,10 +13,17 @@ from infra_orch.commands.ending import Ended
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.pacing import pace_of
 from infra_orch.commands.parts import Part
-from infra_orch.commands.selecting import refuse_missing_variables, refuse_orphans, select, states_elsewhere
+from infra_orch.commands.selecting import (
+    refuse_missing_variables,
+    refuse_orphans,
+    select,
+    state_is_missing,
+    states_elsewhere,
+)
 from infra_orch.commands.session import Session
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError
+from infra_orch.project import StackFolder
 from infra_orch.record.applied import applied_units
 from infra_orch.record.leftover import LeftOver, bring_back, names_left_over
 from infra_orch.record.store import Records
@@ -154,7 +161,7 @@ def _choose(part: Part, run: Session, console: Console, *, kind: str) -> Chosen:
     if kind == "destroy":
         refuse_orphans(opened, selection.units, records, gone or _known(left_over, opened, run))
     if not run.sandbox and (missing := states_elsewhere(selection, opened.folder, records)):
-        _states_are_missing(missing, opened, run, console)
+        _states_are_missing(missing, opened.folder, run, console)
     return Chosen(part, run, selection, [name for name in left_over if name not in selection.units], records)
 
 
@@ -201,15 +208,9 @@ def show_preview(shown: Shown, console: Console, *, kind: str) -> None:
     console.result(plan_summary(outcomes, console.style, kind))
 
 
-def _states_are_missing(units: list[str], opened: Opened, run: Session, console: Console) -> None:
+def _states_are_missing(units: list[str], folder: StackFolder, run: Session, console: Console) -> None:
     """Say that units exist whose states are not here. Raises RefusedError where the run is to change things."""
-    folder = opened.folder.project.shown(opened.folder.state)
-    exist = "exists" if len(units) == 1 else "exist"
-    what = f"{', '.join(units)} {exist}, says the record in git, and no state is in {folder}/"
-    hint = (
-        "states beside the stack are on the machine that applied it: bring them here, or use a backend that all share; "
-        f"what is certainly gone: git rm {opened.folder.project.shown(opened.folder.record)}/{units[0]}.json"
-    )
+    missing = state_is_missing(units, folder)
     if not run.only_looks:
-        raise RefusedError(what, hint=hint)
-    console.warn(f"{what}; {hint}")
+        raise RefusedError(missing.summary, hint=missing.hint)
+    console.warn(f"{missing.summary}; {missing.hint}")
