@@ -31,10 +31,14 @@ from infra_orch.report.terminal import plan_lines, plan_summary
 from infra_orch.run.context import Contexts
 from infra_orch.run.joint import contexts_of, joined, part_of, preview_of
 from infra_orch.run.outcome import Outcome, Status
+from infra_orch.run.outside import upstream_outside, way_in
 from infra_orch.run.plan import Preview, Selection, forget, plan
 from infra_orch.run.progress import Progress
 from infra_orch.run.skip import Applied
 from infra_orch.run.unit import Planned, show_text
+
+_NAMED = 5
+"""So many units a remark names."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ def preview(
         for one in chosen:
             forget(one.selection, one.run.context)
         raise
+    _tell_waiting(shown, console)
     for one in chosen:
         _tell_left_over(one, console)
     return shown
@@ -173,6 +178,29 @@ def _applied(chosen: Sequence[Chosen], *, several: bool) -> dict[str, Applied]:
         if one.part.options.changed_only
         for name, applied in applied_units(one.records).items()
     }
+
+
+def _tell_waiting(shown: Shown, console: Console) -> None:
+    """Say of units that wait for others, which no part of the run applies, that an apply like this stops there."""
+    units, outcomes = shown.selection.units, shown.outcomes
+    waiting = {
+        name: missing
+        for name, outcome in outcomes.items()
+        if name in units
+        and not units[name].destroy
+        and outcome.status.to_do
+        and (missing := upstream_outside(name, outcome.unknown_inputs, outcomes))
+    }
+    if waiting:
+        missing = sorted({name for names in waiting.values() for name in names})
+        way = way_in(missing, outcomes, shown.run.context)
+        which = f"{_listed(missing)}, which {'is' if len(missing) == 1 else 'are'} no part of this run"
+        console.note(f"{_listed(list(waiting))}: cannot be applied before {which}: {way}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _tell_left_over(one: Chosen, console: Console) -> None:
