@@ -184,7 +184,10 @@ def _begin_repository(folder: Path, repository: Repository | None, console: Cons
     if shutil.which("git") is None:
         console.warn("git is not installed: records of applies will be written, and not committed")
         return
-    Repository(folder).git("init", "--quiet")
+    made = Repository(folder)
+    chosen, _, _ = made.ask("config", "--get", "init.defaultBranch")
+    # Where nobody has chosen a name, git's own would be another one than all pages and pipelines go by.
+    made.git(*(["-c", "init.defaultBranch=main"] if chosen else []), "init", "--quiet")
     console.note("made it a git repository; the first commit is yours: git add --all && git commit")
 
 
