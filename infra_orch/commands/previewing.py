@@ -223,8 +223,10 @@ def _known(left_over: list[str], opened: Opened, run: Session) -> list[LeftOver]
 
 
 def show_preview(shown: Shown, console: Console, *, kind: str) -> None:
-    """Print a preview: what changes in each unit, and a summary."""
+    """Print a preview: what changes in each unit, in the order in which it is done, and a summary."""
     outcomes = shown.outcomes
+    if kind == "destroy":
+        outcomes = {name: outcomes[name] for name in shown.selection.graph.reversed().order()}
     texts = {}
     if shown.chosen[0].part.options.full and not console.json:
         texts = {
