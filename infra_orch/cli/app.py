@@ -191,8 +191,8 @@ def _without_command(ctx: typer.Context) -> int:
 
     try:
         project = find_project(Path.cwd())
-    except NoProjectError:
-        Console().note(ctx.get_help())
+    except NoProjectError as none:
+        Console().note(f"{ctx.get_help()}\n\n{none.summary}\n→ {none.hint}")
         return ExitCode.USAGE
     return overview(project, Console())
 
