@@ -99,11 +99,11 @@ def module(within: Project, name: str, console: Console, *, template: str | None
         for file in scaffold("module", within, template).files(values):
             made.file(folder / file.path, file.content, executable=file.executable)
     _tell(made, within.root, console)
-    console.note(
-        f"next: write into it what it is to make, and use it in a stack: {_call(within, folder, parts, console)}"
-    )
     stacks = [known.name for known in within.stack_folders()]
-    console.note(f"then: infra-orch plan {stacks[0] if len(stacks) == 1 else 'STACK'}")
+    one = stacks[0] if len(stacks) == 1 else "STACK"
+    console.note("next: write into it what it is to make")
+    console.note(f"a stack uses it by a unit, in stacks/{one}/stack.py: {_call(within, folder, parts, console)}")
+    console.note(f"then: infra-orch plan {one}")
     return ExitCode.DONE
 
 

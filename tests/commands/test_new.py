@@ -198,7 +198,7 @@ def test_stacks_of_two_teams_do_not_share_a_name(made: Desk) -> None:
 
 def test_the_call_that_a_new_module_prints_works(made: Desk) -> None:
     done = made.run("new", "module", "network")
-    call = re.search(r"stack\.unit\(.+\)$", done.err, re.MULTILINE).group()
+    call = re.search(r"(?<=^a stack uses it by a unit, in stacks/dev/stack.py: ).+$", done.err, re.MULTILINE).group()
     spec = made.root / "stacks" / "dev" / "stack.py"
     spec.write_text(f"{spec.read_text()}\n{call}\n")
     assert document(made.run("plan", "dev", "--unit", "network", "--json"))["status"] == "planned"
