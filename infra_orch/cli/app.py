@@ -16,6 +16,7 @@ import typer
 
 from infra_orch.cli import following, gateway, mending, new, reading, reviewing, running, sandbox
 from infra_orch.cli.here import typed
+from infra_orch.cli.variables import unread
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 
@@ -27,6 +28,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+_COMPLETING = "_INFRA_ORCH_COMPLETE"
+"""Set by a shell that asks for completions, and shows everything else amid what is typed."""
 
 
 @functools.cache
@@ -43,6 +48,9 @@ def run(arguments: Sequence[str]) -> int:
             words = _without_record(arguments)
             until_the_end.enter_context(typed(words))
             command, options = _command(), {"prog_name": "infra-orch", "standalone_mode": False}
+            if not os.environ.get(_COMPLETING):
+                for sentence in unread(os.environ, command):
+                    Console().warn(sentence)
             return int(command(args=list(arguments), obj=Beyond(until_the_end, words), **options) or 0)
         except Exception as error:  # noqa: BLE001  the boundary
             return _told(error, Console())
