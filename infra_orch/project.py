@@ -209,5 +209,5 @@ def find_project(start: Path, environment: Mapping[str, str] = os.environ) -> Pr
             return Project(folder, load_settings(folder, environment))
     raise NoProjectError(
         f"no project here: neither {start} nor a folder above it holds stacks/ or {FILE}",
-        hint="infra-orch new project NAME makes one",
+        hint="infra-orch new project NAME makes one, infra-orch init one of a git repository",
     )

@@ -89,7 +89,7 @@ def test_a_stack_that_a_link_leads_out_to_is_refused(project, tmp_path: Path) ->
 def test_without_a_project_the_way_to_one_is_shown(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         find_project(tmp_path)
-    assert caught.value.hint == "infra-orch new project NAME makes one"
+    assert caught.value.hint == "infra-orch new project NAME makes one, infra-orch init one of a git repository"
 
 
 def test_a_project_without_stacks_says_how_to_make_one(desk) -> None:

@@ -17,6 +17,7 @@ import typer
 from infra_orch.cli import following, gateway, mending, new, reading, reviewing, running, sandbox
 from infra_orch.cli.here import typed
 from infra_orch.cli.sections import BySection
+from infra_orch.cli.variables import unread
 from infra_orch.console import Console
 from infra_orch.errors import ExitCode, UsageError, UserError
 
@@ -29,6 +30,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+_COMPLETING = "_INFRA_ORCH_COMPLETE"
+"""Set by a shell that asks for completions, and shows everything else amid what is typed."""
 
 
 @functools.cache
@@ -50,8 +55,11 @@ def run(arguments: Sequence[str]) -> int:
         try:
             words = _without_record(arguments)
             until_the_end.enter_context(typed(words))
-            options = {"prog_name": "infra-orch", "standalone_mode": False}
-            return int(program()(args=list(arguments), obj=Beyond(until_the_end, words), **options) or 0)
+            command, options = program(), {"prog_name": "infra-orch", "standalone_mode": False}
+            if not os.environ.get(_COMPLETING):
+                for sentence in unread(os.environ, command):
+                    Console().warn(sentence)
+            return int(command(args=list(arguments), obj=Beyond(until_the_end, words), **options) or 0)
         except Exception as error:  # noqa: BLE001  the boundary
             return _told(error, Console())
         except KeyboardInterrupt:
@@ -199,8 +207,8 @@ def _without_command(ctx: typer.Context) -> int:
 
     try:
         project = find_project(Path.cwd())
-    except NoProjectError:
-        Console().note(ctx.get_help())
+    except NoProjectError as none:
+        Console().note(f"{ctx.get_help()}\n\n{none.summary}\n→ {none.hint}")
         return ExitCode.USAGE
     return overview(project, Console())
 

@@ -19,7 +19,7 @@ from infra_orch.commands.parts import Part, open_parts
 from infra_orch.commands.plan import plan as plan_back
 from infra_orch.commands.previewing import together
 from infra_orch.commands.recovering import sessions_after_the_dead
-from infra_orch.commands.selecting import refuse_missing_variables, select
+from infra_orch.commands.selecting import refuse_missing_variables, select, state_is_missing, states_elsewhere
 from infra_orch.commands.session import Session
 from infra_orch.commands.stacks import Asked
 from infra_orch.commands.wanted import Wanted
@@ -32,7 +32,7 @@ from infra_orch.record.store import exists
 from infra_orch.report.document import as_one, document
 from infra_orch.report.drift import Looked, drift_document, drift_lines
 from infra_orch.report.progress import progress_for
-from infra_orch.run.outcome import Outcome
+from infra_orch.run.outcome import Outcome, Status
 from infra_orch.run.plan import Selection, forget, plan
 
 if TYPE_CHECKING:
@@ -120,11 +120,17 @@ def _look(
         progress_for(console) as progress,
         sessions_after_the_dead(project, parts, "drift", console, progress, several=stacks.several) as runs,
     ):
-        chosen = [_selection(part, run) for part, run in zip(parts, runs, strict=True)]
+        found = [_selection(part, run) for part, run in zip(parts, runs, strict=True)]
+        chosen = [selection for selection, _ in found]
+        missing = {
+            f"{part.name}/{unit}" if stacks.several else unit: outcome
+            for part, (_, elsewhere) in zip(parts, found, strict=True)
+            for unit, outcome in elsewhere.items()
+        }
         selection, contexts = together(parts, runs, chosen, progress, several=stacks.several)
         refuse_missing_variables(selection)
         try:
-            outcomes = plan(selection, contexts).outcomes
+            outcomes = dict(sorted({**plan(selection, contexts).outcomes, **missing}.items()))
         finally:
             for one, run in zip(chosen, runs, strict=True):
                 forget(one, run.context)
@@ -156,13 +162,23 @@ def _write(path: Path, seen: _Seen, seconds: float, console: Console) -> None:
     console.note(f"wrote {path}")
 
 
-def _selection(part: Part, run: Session) -> Selection:
-    """The units that exist, each on its own: what they read of others is in the states."""
+def _selection(part: Part, run: Session) -> tuple[Selection, Mapping[str, Outcome]]:
+    """The units that exist, each on its own: what they read of others is in the states; and what becomes of those whose
+    states are not here, which cannot be looked at.
+    """
+    folder = part.opened.folder
     whole = select(part.opened, part.options.wanted, "plan", pace_of(run, part.options, run.records))
-    units = {name: replace(work, drift=True) for name, work in whole.units.items() if _exists(name, run)}
-    return replace(
+    elsewhere = [] if run.sandbox else states_elsewhere(whole, folder, run.records)
+    missing = {name: Outcome(name, Status.FAILED, failure=state_is_missing([name], folder)) for name in elsewhere}
+    units = {
+        name: replace(work, drift=True)
+        for name, work in whole.units.items()
+        if _exists(name, run) and name not in missing
+    }
+    alone = replace(
         whole, units=units, outside={**whole.outside, **whole.units}, tasks={}, graph=Graph.of(units, ()), kind="plan"
     )
+    return alone, missing
 
 
 def _document(run: Session, outcomes: Mapping[str, Outcome]) -> Mapping[str, Any]:

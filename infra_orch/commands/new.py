@@ -100,11 +100,11 @@ def module(within: Project, name: str, console: Console, *, template: str | None
         for file in scaffold("module", within, template).files(values):
             made.file(folder / file.path, file.content, executable=file.executable)
     _tell(made, within.root, console)
-    console.note(
-        f"next: write into it what it is to make, and use it in a stack: {_call(within, folder, parts, console)}"
-    )
     stacks = [known.name for known in within.stack_folders()]
-    console.note(f"then: infra-orch plan {stacks[0] if len(stacks) == 1 else 'STACK'}")
+    one = stacks[0] if len(stacks) == 1 else "STACK"
+    console.note("next: write into it what it is to make")
+    console.note(f"a stack uses it by a unit, in stacks/{one}/stack.py: {_call(within, folder, parts, console)}")
+    console.note(f"then: infra-orch plan {one}")
     return ExitCode.DONE
 
 
@@ -185,8 +185,11 @@ def _begin_repository(folder: Path, repository: Repository | None, console: Cons
     if shutil.which("git") is None:
         console.warn("git is not installed: records of applies will be written, and not committed")
         return
+    made = Repository(folder)
+    chosen, _, _ = made.ask("config", "--get", "init.defaultBranch")
     try:
-        Repository(folder).git("init", "--quiet")
+        # Where nobody has chosen a name, git's own would be another one than all pages and pipelines go by.
+        made.git(*(["-c", "init.defaultBranch=main"] if chosen else []), "init", "--quiet")
     except UserError as error:
         console.warn(f"{error.summary}: mend that, and git init there; the project itself is made")
         return

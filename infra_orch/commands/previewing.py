@@ -13,10 +13,17 @@ from infra_orch.commands.ending import Ended
 from infra_orch.commands.opening import Opened
 from infra_orch.commands.pacing import pace_of
 from infra_orch.commands.parts import Part
-from infra_orch.commands.selecting import refuse_missing_variables, refuse_orphans, select, states_elsewhere
+from infra_orch.commands.selecting import (
+    refuse_missing_variables,
+    refuse_orphans,
+    select,
+    state_is_missing,
+    states_elsewhere,
+)
 from infra_orch.commands.session import Session
 from infra_orch.console import Console
 from infra_orch.errors import RefusedError, UserError
+from infra_orch.project import StackFolder
 from infra_orch.record.applied import applied_units
 from infra_orch.record.leftover import LeftOver, bring_back, names_left_over
 from infra_orch.record.store import Records
@@ -24,10 +31,14 @@ from infra_orch.report.terminal import plan_lines, plan_summary
 from infra_orch.run.context import Contexts
 from infra_orch.run.joint import contexts_of, joined, part_of, preview_of
 from infra_orch.run.outcome import Outcome, Status
+from infra_orch.run.outside import upstream_outside, way_in
 from infra_orch.run.plan import Preview, Selection, forget, plan
 from infra_orch.run.progress import Progress
 from infra_orch.run.skip import Applied
 from infra_orch.run.unit import Planned, show_text
+
+_NAMED = 5
+"""So many units a remark names."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,7 @@ def preview(
         for one in chosen:
             forget(one.selection, one.run.context)
         raise
+    _tell_waiting(shown, console)
     for one in chosen:
         _tell_left_over(one, console)
     return shown
@@ -154,7 +166,7 @@ def _choose(part: Part, run: Session, console: Console, *, kind: str) -> Chosen:
     if kind == "destroy":
         refuse_orphans(opened, selection.units, records, gone or _known(left_over, opened, run))
     if not run.sandbox and (missing := states_elsewhere(selection, opened.folder, records)):
-        _states_are_missing(missing, opened, run, console)
+        _states_are_missing(missing, opened.folder, run, console)
     return Chosen(part, run, selection, [name for name in left_over if name not in selection.units], records)
 
 
@@ -166,6 +178,29 @@ def _applied(chosen: Sequence[Chosen], *, several: bool) -> dict[str, Applied]:
         if one.part.options.changed_only
         for name, applied in applied_units(one.records).items()
     }
+
+
+def _tell_waiting(shown: Shown, console: Console) -> None:
+    """Say of units that wait for others, which no part of the run applies, that an apply like this stops there."""
+    units, outcomes = shown.selection.units, shown.outcomes
+    waiting = {
+        name: missing
+        for name, outcome in outcomes.items()
+        if name in units
+        and not units[name].destroy
+        and outcome.status.to_do
+        and (missing := upstream_outside(name, outcome.unknown_inputs, outcomes))
+    }
+    if waiting:
+        missing = sorted({name for names in waiting.values() for name in names})
+        way = way_in(missing, outcomes, shown.run.context)
+        which = f"{_listed(missing)}, which {'is' if len(missing) == 1 else 'are'} no part of this run"
+        console.note(f"{_listed(list(waiting))}: cannot be applied before {which}: {way}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _tell_left_over(one: Chosen, console: Console) -> None:
@@ -188,8 +223,10 @@ def _known(left_over: list[str], opened: Opened, run: Session) -> list[LeftOver]
 
 
 def show_preview(shown: Shown, console: Console, *, kind: str) -> None:
-    """Print a preview: what changes in each unit, and a summary."""
+    """Print a preview: what changes in each unit, in the order in which it is done, and a summary."""
     outcomes = shown.outcomes
+    if kind == "destroy":
+        outcomes = {name: outcomes[name] for name in shown.selection.graph.reversed().order()}
     texts = {}
     if shown.chosen[0].part.options.full and not console.json:
         texts = {
@@ -201,15 +238,9 @@ def show_preview(shown: Shown, console: Console, *, kind: str) -> None:
     console.result(plan_summary(outcomes, console.style, kind))
 
 
-def _states_are_missing(units: list[str], opened: Opened, run: Session, console: Console) -> None:
+def _states_are_missing(units: list[str], folder: StackFolder, run: Session, console: Console) -> None:
     """Say that units exist whose states are not here. Raises RefusedError where the run is to change things."""
-    folder = opened.folder.project.shown(opened.folder.state)
-    exist = "exists" if len(units) == 1 else "exist"
-    what = f"{', '.join(units)} {exist}, says the record in git, and no state is in {folder}/"
-    hint = (
-        "states beside the stack are on the machine that applied it: bring them here, or use a backend that all share; "
-        f"what is certainly gone: git rm {opened.folder.project.shown(opened.folder.record)}/{units[0]}.json"
-    )
+    missing = state_is_missing(units, folder)
     if not run.only_looks:
-        raise RefusedError(what, hint=hint)
-    console.warn(f"{what}; {hint}")
+        raise RefusedError(missing.summary, hint=missing.hint)
+    console.warn(f"{missing.summary}; {missing.hint}")

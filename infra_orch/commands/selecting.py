@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from infra_orch.commands.opening import Opened
@@ -16,6 +16,7 @@ from infra_orch.record.leftover import LeftOver
 from infra_orch.record.store import Records, exists
 from infra_orch.render.index import RenderedStack, RenderedUnit
 from infra_orch.run.joint import whole_graph
+from infra_orch.run.outcome import Failure
 from infra_orch.run.pace import Pace
 from infra_orch.run.plan import Selection
 from infra_orch.run.prepare import UnitWork, read_files
@@ -230,6 +231,17 @@ def states_elsewhere(selection: Selection, folder: StackFolder, records: Records
         and f"{folder.project.shown(folder.state)}/{name}.tfstate" in work.files.get("backend.tf", "")
         and not any((folder.state / f"{name}.tfstate").exists() for name in (name, work.unit.formerly) if name)
     ]
+
+
+def state_is_missing(units: Sequence[str], folder: StackFolder) -> Failure:
+    """Say of those *units* that states_elsewhere() names why nothing can be said of them, and what can be done."""
+    shown = folder.project.shown
+    exist = "exists" if len(units) == 1 else "exist"
+    return Failure(
+        f"{', '.join(units)} {exist}, says the record in git, and no state is in {shown(folder.state)}/",
+        hint="states beside the stack are on the machine that applied it: bring them here, or use a backend that all "
+        f"share; what is certainly gone: git rm {shown(folder.record)}/{units[0]}.json",
+    )
 
 
 def refuse_missing_variables(selection: Selection) -> None:

@@ -169,15 +169,16 @@ class Board:
                 working.log.follow()
 
 
-def ending(outcome: Outcome, phase: str, style: Style) -> str:
+def ending(outcome: Outcome, phase: str, style: Style, *, shown: bool) -> str:
     """What is said of a node once it has come to *outcome*, in whole lines; empty where nothing is.
 
-    Of a plan, which is shown in full when it is complete, only trouble; of an apply, also what was done.
+    Of a plan only trouble, and where it is *shown* to a person when it is complete, not why; of an apply, also what was
+    done.
     """
     quiet = (Status.UNCHANGED,) if phase in ("apply", "destroy") else (Status.UNCHANGED, Status.PLANNED, Status.APPLIED)
     if outcome.status in quiet or is_skipped_unit(outcome):
         return ""
-    lines = [outcome_line(outcome, style)]
+    lines = [outcome_line(outcome, style, reason=phase != "plan" or not shown)]
     if phase in ("apply", "destroy"):
         lines += failure_lines(outcome, style)
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infra_orch.record.store import words
 from infra_orch.report.comment import resource_lines
 from infra_orch.report.document import unit_json
 from infra_orch.report.markdown import code, fence, length, one_line, so_many
@@ -43,7 +44,7 @@ def drift_lines(looked: Mapping[str, Looked], style: Style) -> Iterator[str]:
             yield from change_lines(one.outcome, style)
             yield ""
         elif one.outcome.status is not Status.UNCHANGED:
-            yield f"{style(name, 'bold')}: {style(str(one.outcome.status), 'red')}"
+            yield f"{style(name, 'bold')}: {style(safe(words(one.outcome), keep_newlines=False), 'red')}"
             yield from failure_lines(one.outcome, style)
             yield ""
     fine = [name for name, one in looked.items() if one.outcome.status is Status.UNCHANGED]

@@ -58,7 +58,7 @@ class LiveProgress(Progress):
         """Take it from what is at work, and say what became of it."""
         if drawing := self._drawing:
             drawing.put(partial(drawing.board.finished, outcome))
-        if text := ending(outcome, step, self._screen.err_style):
+        if text := ending(outcome, step, self._screen.err_style, shown=not self._screen.json):
             self._screen.note(text)
 
     def note(self, text: str) -> None:

@@ -59,7 +59,7 @@ class PlainProgress(Progress):
         if board:
             with self._lock:
                 board.finished(outcome)
-        if text := ending(outcome, step, self._screen.err_style):
+        if text := ending(outcome, step, self._screen.err_style, shown=not self._screen.json):
             self._screen.note(text)
 
     def note(self, text: str) -> None:

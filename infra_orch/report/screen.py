@@ -22,8 +22,11 @@ class View(Protocol):
 
 
 class Screen(Protocol):
-    """Where a report goes; the console is one. *err* is its stream, *view* what draws on that now, if anything does."""
+    """Where a report goes; the console is one. *json* is whether what comes of a run is a document, and not shown to a
+    person. *err* is its stream, *view* what draws on that now, if anything does.
+    """
 
+    json: bool
     err: TextIO
     view: View | None
 

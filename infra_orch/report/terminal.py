@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from infra_orch.record.store import words
 from infra_orch.report.style import Style, safe
@@ -29,6 +30,7 @@ _COLOURS = {
     Status.SKIPPED: "dim",
 }
 _NOT_SEEN = (Status.FAILED, Status.REFUSED, Status.BLOCKED, Status.DEFERRED, Status.CANCELLED)
+_NOT_PLANNED = (Status.FAILED, Status.BLOCKED, Status.CANCELLED)
 SKIPPED_WHY = "nothing that their plans depend on has changed since their last apply; drift was not looked for"
 _MOST_ATTRIBUTES = 40
 EMPTY = ("null", "[]", "{}", '""')
@@ -71,9 +73,10 @@ def is_skipped_unit(outcome: Outcome) -> bool:
     return outcome.status is Status.SKIPPED and not outcome.is_task
 
 
-def outcome_line(outcome: Outcome, style: Style) -> str:
-    """Return what became of a node in one line."""
-    return f"{_named(outcome, style)}  {style(f'{outcome.duration:.1f} s', 'dim')}"
+def outcome_line(outcome: Outcome, style: Style, *, reason: bool = True) -> str:
+    """Return what became of a node in one line; why it went amiss only with *reason*."""
+    named = _named(outcome if reason else replace(outcome, failure=None), style)
+    return f"{named}  {style(f'{outcome.duration:.1f} s', 'dim')}"
 
 
 def _named(outcome: Outcome, style: Style, remark: str = "") -> str:
@@ -105,16 +108,21 @@ def plan_summary(outcomes: Mapping[str, Outcome], style: Style, kind: str) -> st
     ]
     parts += [f"{number} {word}" for number, word in ((total.imported, "to import"), (total.move, "to move")) if number]
     line = style("Plan:", "bold") + " " + ", ".join(parts) + "."
+    incomplete = _amiss(outcomes) if any(outcome.status in _NOT_PLANNED for outcome in outcomes.values()) else ""
     if not any(outcome.has_changes and not outcome.is_task for outcome in outcomes.values()):
         nothing = "Nothing to destroy." if kind == "destroy" else "No changes. Your infrastructure matches the stack."
-        if any(outcome.status in _NOT_SEEN for outcome in outcomes.values()):
+        if incomplete:
+            nothing = ""
+        elif any(outcome.status in _NOT_SEEN for outcome in outcomes.values()):
             nothing = "No changes in what could be planned."
         elif any(map(is_skipped_unit, outcomes.values())):
             nothing = "No changes in what was planned."
-        line = style(nothing, "bold")
+        line = style(nothing, "bold") if nothing else ""
     tasks = [name for name, outcome in outcomes.items() if outcome.is_task and outcome.status is Status.PLANNED]
     if tasks:
         line += f" {'Tasks' if len(tasks) > 1 else 'Task'} to run: {', '.join(tasks)}."
+    if incomplete:
+        return f"{line} {style(f'The plan is not complete: {incomplete}.', 'bold', 'red')}".lstrip()
     return line + _others(outcomes)
 
 
@@ -131,12 +139,17 @@ def apply_summary(outcomes: Mapping[str, Outcome], style: Style, kind: str, seco
 
 
 def _others(outcomes: Mapping[str, Outcome]) -> str:
+    return f" ({amiss})" if (amiss := _amiss(outcomes)) else ""
+
+
+def _amiss(outcomes: Mapping[str, Outcome]) -> str:
+    """What was not seen or done, by why: `failed: network; blocked: web`."""
     parts = []
     for status in _NOT_SEEN:
         names = [name for name, outcome in outcomes.items() if outcome.status is status]
         if names:
             parts.append(f"{status}: {', '.join(names)}")
-    return f" ({'; '.join(parts)})" if parts else ""
+    return "; ".join(parts)
 
 
 def _headline(outcome: Outcome, style: Style) -> str:

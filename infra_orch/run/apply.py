@@ -9,6 +9,7 @@ from infra_orch.project import beside
 from infra_orch.run.compare import beyond_preview
 from infra_orch.run.context import Contexts, RunContext
 from infra_orch.run.outcome import Basis, Counts, Failure, Outcome, Status
+from infra_orch.run.outside import upstream_outside, way_in
 from infra_orch.run.plan import Preview, Selection, outputs_before, outputs_of, run_graph, skipped_task
 from infra_orch.run.prepare import UnitWork
 from infra_orch.run.tasks import run_task
@@ -124,8 +125,7 @@ def _replan(turn: _Turn, planned: Planned) -> Planned:
     if again.outcome.status is not Status.PLANNED:
         return again
     if again.upstream is None or again.upstream.holds_unknown:
-        failure = Failure(f"still waits for {', '.join(again.outcome.unknown_inputs)}", kind="deferred")
-        return _not_done(again, failure, Status.DEFERRED)
+        return _not_done(again, _still_waits(turn, again.outcome.unknown_inputs), Status.DEFERRED)
     deferred = planned.outcome.status is Status.DEFERRED
     if deferred:
         beyond = [f"{change.address}: {' and '.join(change.actions)}" for change in again.outcome.resources]
@@ -135,6 +135,13 @@ def _replan(turn: _Turn, planned: Planned) -> Planned:
     if beyond and not turn.consent.unseen(again.called(turn.name), beyond):
         return _unseen(again, beyond, turn.consent.otherwise, deferred=deferred)
     return apply_unit(work, context, again, plan=REPLAN_FILE)
+
+
+def _still_waits(turn: _Turn, unknown: tuple[str, ...]) -> Failure:
+    nodes = turn.preview.nodes
+    missing = upstream_outside(turn.name, unknown, nodes)
+    hint = f"{way_in(missing, nodes, turn.context)} applies {', '.join(missing)}, too" if missing else ""
+    return Failure(f"still waits for {', '.join(unknown)}", hint=hint, kind="deferred")
 
 
 def _unseen(again: Planned, beyond: list[str], hint: str, *, deferred: bool) -> Planned:

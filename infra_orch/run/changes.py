@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -31,6 +31,7 @@ _PLAN = {
     "output_changes": Optional({str: {"actions": [str], "before_sensitive": object, "after_sensitive": object}}),
     "planned_values": Optional({"outputs": Optional({str: dict}), "root_module": Optional(_MODULE)}),
 }
+_NOTHING = {"null", "[]", "{}"}
 _TRUSTED_DIGITS = 15
 _TRUSTED = 1 << 53
 
@@ -72,12 +73,13 @@ class PlanDocument:
     def drifted(self, redactor: Redactor) -> tuple[ResourceChange, ...]:
         """What has changed since the state was written, ready to be shown: before is the state, after what there is.
 
-        Of what was changed within resources the attributes are named; what is gone is deleted.
+        Of what was changed within resources the attributes are named; what is gone is deleted. A provider that reads
+        back `{}` where it was given nothing says in other words what is the same.
         """
         drift = (one for one in self.document.get("resource_drift") or () if one["change"]["actions"] != ["no-op"])
         found = (_resource(one, redactor) for one in drift)
-        # A provider may say in other words what is the same.
-        return tuple(one for one in found if one.attributes or one.destroys)
+        told = (replace(one, attributes=tuple(filter(_says_something, one.attributes))) for one in found)
+        return tuple(one for one in told if one.attributes or one.destroys)
 
     def outputs_changed(self) -> tuple[str, ...]:
         """The names of root outputs that the plan changes."""
@@ -170,6 +172,10 @@ def _resource(raw: Mapping[str, Any], redactor: Redactor) -> ResourceChange:
         imported_id=redactor.text(str(importing.get("id", ""))) if importing else None,
         deposed=raw.get("deposed"),
     )
+
+
+def _says_something(attribute: AttributeChange) -> bool:
+    return not {attribute.before, attribute.after} <= _NOTHING
 
 
 def _attributes(change: Mapping[str, Any], redactor: Redactor) -> Iterator[AttributeChange]:

@@ -198,7 +198,8 @@ _KNOWN = (
         r"|could not find default credentials",
         "credentials",
         "there are no valid cloud credentials",
-        "log in (for AWS: aws sso login, or AWS_PROFILE), then run the same command",
+        "log in (for AWS: aws sso login, or AWS_PROFILE), then run the same command; with --sandbox, what is at AWS "
+        "needs none",
     ),
     _Known(r"no space left on device", "disk", DISK_FULL.summary, DISK_FULL.hint),
     _Known(

@@ -111,6 +111,8 @@ def test_outside_of_a_project_the_help_is_shown_and_no_error(
     assert (result.code, result.out) == (64, "")
     assert result.err.startswith("Usage: infra-orch")
     assert "error" not in result.err
+    begin = "→ infra-orch new project NAME makes one, infra-orch init one of a git repository"
+    assert result.err.splitlines()[-1] == begin
 
 
 @pytest.mark.parametrize("words", [(), ("new",), ("sandbox",), ("gateway",)])

@@ -153,8 +153,9 @@ def test_a_secret_of_another_stack_stays_one(two: Desk) -> None:
 
 
 def test_a_stack_alone_reads_the_states_of_others_and_leaves_them_alone(two: Desk) -> None:
-    document = planned(two, "team/app")
-    assert document["units"]["web"]["basis"] == "unknown"
+    alone = two.run("plan", "team/app", "--json")
+    assert json.loads(alone.out)["units"]["web"]["basis"] == "unknown"
+    assert "network/vpc, which is no part of this run: infra-orch apply network team/app" in alone.err
     assert two.run("apply", "network", "--auto-approve").code == 0
     document = planned(two, "team/app")
     assert {unit["basis"] for unit in document["units"].values()} == {"exact"}

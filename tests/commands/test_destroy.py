@@ -77,6 +77,8 @@ def test_a_stack_goes_from_the_top_down(standing: Desk) -> None:
     assert result.code == 0, result.err
     assert gone(standing) == ["roof", "house", "ground"]
     assert "3 destroyed" in result.out
+    shown = [line.partition(" (destroy): ")[0] for line in result.out.splitlines() if " (destroy): " in line]
+    assert shown == ["roof", "house", "ground"]
     record = json.loads(standing.git("show", "HEAD:stacks/dev/record/house.json"))
     assert (record["status"], record["addresses"], record["outputs"]) == ("destroyed", [], {})
 

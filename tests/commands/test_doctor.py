@@ -97,7 +97,9 @@ def test_outside_of_a_project_the_machine_is_looked_at(
     monkeypatch.chdir(empty)
     found = findings(desk)
     assert (found["project"][0]["status"], found["repository"][0]["status"]) == ("warning", "warning")
-    assert found["project"][0]["mend"] == "infra-orch new project NAME makes one"
+    assert (
+        found["project"][0]["mend"] == "infra-orch new project NAME makes one, infra-orch init one of a git repository"
+    )
     assert desk.run("doctor").code == 0
 
 

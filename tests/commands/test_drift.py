@@ -150,6 +150,28 @@ def test_a_stack_that_was_never_applied_has_nothing_to_drift(two_units: Desk) ->
     assert "never applied, so not looked at: network, web" in done.err
 
 
+def test_a_unit_whose_state_is_on_another_machine_is_not_said_to_be_without_drift(
+    two_units: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """States beside the stack are not in git."""
+    assert two_units.run("apply", "dev", "--auto-approve").code == 0
+    clone = two_units.root.parent / "clone"
+    two_units.git("clone", "--quiet", str(two_units.root), str(clone))
+    monkeypatch.chdir(clone)
+    done = two_units.run("drift", "dev")
+    assert done.code == 1
+    why = "exists, says the record in git, and no state is in stacks/dev/state/"
+    assert [line for line in done.out.splitlines() if why in line] == [
+        f"{name}: failed: {name} {why}" for name in ("network", "web")
+    ]
+    assert "  → states beside the stack are on the machine that applied it: bring them here" in done.out
+    assert "No drift in what was looked at. 2 could not be looked at." in done.out
+    document = json.loads(two_units.run("drift", "--all", "--json").out)
+    check("drift", document)
+    assert document["status"] == "failed"
+    assert why in document["units"]["dev/web"]["error"]["summary"]
+
+
 def test_a_unit_that_cannot_be_looked_at_is_told_with_why(two_units: Desk) -> None:
     assert two_units.run("apply", "dev", "--auto-approve").code == 0
     state = two_units.root / "stacks/dev/state/network.tfstate"

@@ -95,6 +95,15 @@ def test_a_new_project_is_a_git_repository_of_its_own(made: Desk) -> None:
     assert Path(made.git("rev-parse", "--show-toplevel")) == made.root.resolve()
 
 
+@pytest.mark.parametrize(("configured", "branch"), [("", "main"), ("[init]\n\tdefaultBranch = trunk\n", "trunk")])
+def test_its_branch_is_main_unless_the_user_has_chosen_another_name(
+    desk: Desk, place: Path, home: Path, configured: str, branch: str
+) -> None:
+    (home / ".gitconfig").write_text(configured)
+    assert desk.run("-C", str(place), "new", "project", "infra").code == 0
+    assert replace(desk, root=place / "infra").git("symbolic-ref", "--short", "HEAD") == branch
+
+
 def test_a_new_project_within_a_repository_stays_part_of_it(desk: Desk, place: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=place, check=True)
     desk.run("-C", str(place), "new", "project", "infra")
@@ -190,7 +199,7 @@ def test_stacks_of_two_teams_do_not_share_a_name(made: Desk) -> None:
 
 def test_the_call_that_a_new_module_prints_works(made: Desk) -> None:
     done = made.run("new", "module", "network")
-    call = re.search(r"stack\.unit\(.+\)$", done.err, re.MULTILINE).group()
+    call = re.search(r"(?<=^a stack uses it by a unit, in stacks/dev/stack.py: ).+$", done.err, re.MULTILINE).group()
     spec = made.root / "stacks" / "dev" / "stack.py"
     spec.write_text(f"{spec.read_text()}\n{call}\n")
     assert document(made.run("plan", "dev", "--unit", "network", "--json"))["status"] == "planned"

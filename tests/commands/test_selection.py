@@ -131,3 +131,14 @@ def test_a_stack_without_units_has_nothing_to_do(desk: Desk) -> None:
         result = desk.run(*arguments)
         assert result.code == 0, result.err
         assert "dev has no units to work on" in result.err
+
+
+def test_what_waits_for_a_unit_that_is_no_part_of_the_run_is_told_before_the_question_and_after(town: Desk) -> None:
+    planned = town.run("plan", "dev", "--unit", "db", "--unit", "web")
+    assert planned.code == 0
+    assert "db, web: cannot be applied before net, which is no part of this run: --with-upstream" in planned.err
+    done = town.run("apply", "dev", "--unit", "web", "--auto-approve")
+    assert done.code == 1
+    assert "web: deferred: still waits for net.value" in done.err
+    assert "→ --with-upstream applies net, too" in done.err
+    assert "cannot be applied before" not in town.run("plan", "dev").err

@@ -78,6 +78,14 @@ def test_of_a_plan_only_trouble_is_told_since_the_plan_is_shown_when_it_is_compl
     assert told == set(Status) - {Status.PLANNED, Status.UNCHANGED, Status.APPLIED, Status.SKIPPED}
 
 
+def test_why_a_plan_failed_is_said_once_where_the_plan_is_shown(err: io.StringIO) -> None:
+    shown, kept = PlainProgress(Console(err=err)), PlainProgress(Console(json=True, err=err))
+    for progress in (shown, kept):
+        progress.finished(failed("web"), "plan")
+
+    assert err.getvalue().splitlines() == ["web: failed  0.0 s", "web: failed: it did not work  0.0 s"]
+
+
 def test_what_is_still_at_work_is_said_from_time_to_time(
     plain: PlainProgress, err: io.StringIO, tmp_path: Path
 ) -> None:

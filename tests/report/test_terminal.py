@@ -153,9 +153,13 @@ def test_no_changes_are_said_only_of_what_was_seen() -> None:
     unchanged = Outcome("a", Status.UNCHANGED)
     assert plan_summary({"a": unchanged}, PLAIN, "plan") == "No changes. Your infrastructure matches the stack."
     failed = Outcome("b", Status.FAILED)
-    assert (
-        plan_summary({"a": unchanged, "b": failed}, PLAIN, "plan") == "No changes in what could be planned. (failed: b)"
-    )
+    blocked = Outcome("c", Status.BLOCKED)
+    incomplete = "The plan is not complete: failed: b; blocked: c."
+    assert plan_summary({"a": unchanged, "b": failed, "c": blocked}, PLAIN, "plan") == incomplete
+    more = {"a": planned(changed()), "b": failed, "c": blocked}
+    assert plan_summary(more, PLAIN, "plan") == f"Plan: 0 to add, 1 to change, 0 to destroy. {incomplete}"
+    deferred = Outcome("b", Status.DEFERRED)
+    assert plan_summary({"b": deferred}, PLAIN, "plan") == "No changes in what could be planned. (deferred: b)"
 
 
 def test_tasks_that_will_run_are_said() -> None:

@@ -241,6 +241,12 @@ def test_what_terraform_says_is_understood(name: str) -> None:
     assert (found.kind, found.summary, found.log) == (kind, summary, "x.log")
 
 
+def test_whoever_has_no_account_is_told_of_the_sandbox() -> None:
+    found = explain(SAID["no credentials"][0], step="plan", subject="dev web", log="x.log", exit_code=1)
+    assert "aws sso login" in found.hint
+    assert "--sandbox" in found.hint
+
+
 def test_what_terraform_says_of_locks_does_not_invite_to_do_without() -> None:
     text = (
         "Error: Error acquiring the state lock\n\nLock Info:\n  ID:        5-6\n  Who:       ada@desk\n\n\n"
