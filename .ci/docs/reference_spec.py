@@ -1,4 +1,4 @@
-"""The reference of what a stack file and a policy import, made of signatures and docstrings."""
+"""The reference of what a stack file, a policy and a test import, made of signatures and docstrings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 from markdown_text import cell, code, fence, row
 
 import infra_orch
+import infra_orch.testing
 from infra_orch.spec import values
 
 PAGES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
@@ -43,10 +44,22 @@ PAGES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         "What a file in `policies/` imports. How to write one: [policies](../../policies.md).",
         ("policy", "Plan", "Change"),
     ),
+    "testing": (
+        "Tests",
+        (
+            "What the fixtures of the pytest plugin are, for annotations: `from infra_orch.testing import …`, also "
+            "`UNKNOWN` and `SENSITIVE`. How to write one: [testing](../../testing.md)."
+        ),
+        (
+            *("StackUnderTest", "UnitUnderTest", "Rendered", "Planned", "PlannedUnit", "Applied", "Resource"),
+            "RunFailedError",
+        ),
+    ),
 }
 """The pages, by the names of their files: a title, what it is for, and the names of the package that are on it."""
 _MADE_ELSEWHERE = frozenset(("Unit", "Task", "TaskContext", "StackReference", "UnitReference", "Plan", "Change")) | {
-    *("Outputs", "Reference", "Expression", "EnvironmentValue", "Block")
+    *("Outputs", "Reference", "Expression", "EnvironmentValue", "Block"),
+    *PAGES["testing"][2],
 }
 """Classes that whoever imports them does not make: of them the fields and methods count, not how they are made."""
 _PARAMETER = re.compile(r"(?P<name>[a-z_]+): (?P<text>\S.*)")
@@ -94,9 +107,9 @@ def _index() -> str:
     lines = [
         "# The spec, name by name",
         "",
-        "Everything that `from infra_orch import …` gives: what goes in, what comes",
+        "Everything that `from infra_orch import …` gives, and for tests `from infra_orch.testing import …`: what goes",
     ]
-    lines += ["out, what is raised, and an example.", "", "| name | what it is |", "|---|---|"]
+    lines += ["in, what comes out, what is raised, and an example.", "", "| name | what it is |", "|---|---|"]
     for page, (_, _, names) in PAGES.items():
         for name in names:
             about = prose(_docstring(name)).text.partition("\n")[0]
@@ -104,8 +117,13 @@ def _index() -> str:
     return "\n".join([*lines, ""])
 
 
+def named(name: str) -> Any:
+    """What the package, or else its part for tests, has by this name."""
+    return getattr(infra_orch, name, None) or getattr(infra_orch.testing, name)
+
+
 def _docstring(name: str) -> str:
-    return inspect.getdoc(getattr(infra_orch, name)) or "" if name != "Input" else _said_below("Input")
+    return inspect.getdoc(named(name)) or "" if name != "Input" else _said_below("Input")
 
 
 def _page(title: str, about: str, names: tuple[str, ...]) -> str:
@@ -116,7 +134,7 @@ def _page(title: str, about: str, names: tuple[str, ...]) -> str:
 
 
 def _entry(name: str) -> Iterator[str]:
-    thing = getattr(infra_orch, name)
+    thing = named(name)
     yield from (f"## {name} {{ #{name} }}", "")
     if name == "Input":
         yield from (*fence(f"Input = {thing}", "python"), "", _docstring(name), "")
@@ -239,7 +257,7 @@ def _methods(thing: Any) -> Iterator[tuple[str, Any]]:
             yield name, found
 
 
-_NOT_FOR_SPECS = frozenset({"for_unit", "address"})
+_NOT_FOR_SPECS = frozenset({"for_unit", "address", "of"})
 """Methods of the package's own."""
 
 

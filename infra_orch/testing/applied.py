@@ -12,9 +12,11 @@ from infra_orch.testing.resources import Resource, Resources
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Applied:
-    """A stack that is there, in the sandbox: its *outputs* by unit and name, and what its *tasks* returned, by name.
+    """A stack that is there, in the sandbox.
 
-    Sensitive outputs are SENSITIVE; reveal() has them.
+    stack: its name.
+    outputs: by unit and name; sensitive ones are SENSITIVE, and reveal() has them.
+    tasks: what its tasks returned, by name.
     """
 
     stack: str
@@ -38,12 +40,19 @@ class Applied:
     ) -> tuple[Resource, ...]:
         """The resource instances in the states, of a type or a unit: all of them where none is said.
 
-        *mode* `data` gives data sources. Raises KeyError for a unit that is not there.
+        type: of this type alone, as `aws_subnet`.
+        unit: of this unit alone.
+        mode: `managed`, or `data` for data sources.
+
+        Raises KeyError for a unit that is not there.
         """
         return self._resources.chosen(type=type, unit=unit, action=None, mode=mode)
 
     def resource(self, address: str, *, unit: str | None = None) -> Resource:
-        """The resource instance at an address, in the unit's module or in its root module: `aws_s3_bucket.this`.
+        """The resource instance at an address.
+
+        address: as Terraform writes it, in the unit's module or in its root module: `aws_s3_bucket.this`.
+        unit: of this unit; it can be left out where one unit alone has such a resource.
 
         Raises AssertionError where there is none, with the nearest address.
         """
@@ -59,16 +68,33 @@ class Applied:
         attributes: Mapping[str, Any] | None = None,
         **expected: Any,
     ) -> Resource:
-        """Fail unless there is such a resource with these attributes, by keyword or in *attributes*. Returns it."""
+        """Fail unless there is such a resource, and return it.
+
+        address: as that of resource().
+        unit: as that of resource().
+        attributes: what its attributes have to be, by name.
+        expected: the same, by keyword.
+
+        Raises AssertionError, in Terraform's words.
+        """
         __tracebackhide__ = True
         return assert_resource(self._resources, address, unit, None, {**(attributes or {}), **expected})
 
     def reveal(self, unit: str, output: str) -> Any:
-        """An output as it is, also where it is sensitive. Raises KeyError where there is none of that name."""
+        """An output as it is, also where it is sensitive.
+
+        unit: whose it is.
+        output: its name.
+
+        Raises KeyError where there is none of that name.
+        """
         return self._revealed[unit][output]
 
     def client(self, service: str, region_name: str | None = None) -> Any:
-        """A boto3 client that talks to the sandbox, in the region of the stack's first AWS provider, or in another.
+        """A boto3 client that talks to the sandbox.
+
+        service: of AWS, as boto3 calls it: `s3`.
+        region_name: that of the stack's first AWS provider where none is said.
 
         Raises RunFailedError where the stack uses no AWS provider: then there is no emulated AWS.
         """
@@ -78,14 +104,18 @@ class Applied:
     def run_task(self, name: str) -> Any:
         """Run a task of the stack once more, without retries, as an apply would, and return what it returns.
 
+        name: of the task.
+
         Raises RunFailedError where it fails, KeyError where there is none of that name.
         """
         __tracebackhide__ = True
         return self._task(name)
 
     def plan_again(self, inputs: Mapping[str, Mapping[str, Any]] | None = None) -> Planned:
-        """Plan the stack once more, now that it is there; with other *inputs* of units, by their names, to see what
-        such a change would do: `applied.plan_again({"network": {"zone_count": 3}})`.
+        """Plan the stack once more, now that it is there.
+
+        inputs: other inputs of units, by the units' names, to see what such a change would do:
+            `applied.plan_again({"network": {"zone_count": 3}})`.
 
         Raises RunFailedError where it cannot be planned, or an input is wrong.
         """

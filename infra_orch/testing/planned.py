@@ -17,9 +17,14 @@ _SHOWN = 20
 class PlannedUnit:
     """What became of a unit in a plan.
 
-    *status*: `planned` (it has changes), `unchanged`, `deferred` (it cannot be planned before what it *waits_for* is
-    known), or `refused` (policies deny it, as *denials* say). *outputs* are as they will be, UNKNOWN where
-    nobody knows.
+    name: the unit.
+    status: `planned` (it has changes), `unchanged`, `deferred` (it cannot be planned before what it waits for is
+        known), or `refused` (policies deny it).
+    resources: its resource instances.
+    outputs: as they will be, by name; UNKNOWN where nobody knows.
+    waits_for: what has to be known before it can be planned.
+    warnings: what Terraform and policies warn of.
+    denials: what policies say against it.
     """
 
     name: str
@@ -33,7 +38,12 @@ class PlannedUnit:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Planned:
-    """A plan of a stack: its *units* by name, and what *tasks* that run in a plan returned, by name."""
+    """A plan of a stack.
+
+    stack: its name.
+    units: what became of each unit, by name.
+    tasks: what tasks that run in a plan returned, by name.
+    """
 
     stack: str
     units: Mapping[str, PlannedUnit]
@@ -50,15 +60,23 @@ class Planned:
         action: str | None = None,
         mode: str = "managed",
     ) -> tuple[Resource, ...]:
-        """The resource instances of a type, a unit, an action (`create`, `update`, …): all of them where none is said.
+        """The resource instances of a type, a unit, an action: all of them where none is said.
 
-        *mode* `data` gives data sources that are read during the apply. Raises KeyError for a unit that is not there.
+        type: of this type alone, as `aws_subnet`.
+        unit: of this unit alone.
+        action: with this action alone: `create`, `update`, `delete`, `replace`, `read`, `no-op` or `forget`.
+        mode: `managed`, or `data` for data sources that are read during the apply.
+
+        Raises KeyError for a unit that is not there.
         """
         return self._all.chosen(type=type, unit=unit, action=action, mode=mode)
 
     def resource(self, address: str, *, unit: str | None = None) -> Resource:
-        """The resource instance at an address, as Terraform writes it, in the unit's module or in its root module:
-        `aws_s3_bucket.this`, `aws_subnet.private["a"]`, `module.store.aws_s3_bucket.this`.
+        """The resource instance at an address.
+
+        address: as Terraform writes it, in the unit's module or in its root module: `aws_s3_bucket.this`,
+            `aws_subnet.private["a"]`, `module.store.aws_s3_bucket.this`.
+        unit: of this unit; it can be left out where one unit alone has such a resource.
 
         Raises AssertionError where there is none, with the nearest address.
         """
@@ -104,15 +122,25 @@ class Planned:
         attributes: Mapping[str, Any] | None = None,
         **expected: Any,
     ) -> Resource:
-        """Fail unless there is such a resource, with that action and these attributes, by keyword or in *attributes*.
+        """Fail unless there is such a resource, and return it.
 
-        Returns it.
+        address: as that of resource().
+        unit: as that of resource().
+        action: what is done with it: `create`, `update`, `delete`, `replace`, `read`, `no-op` or `forget`.
+        attributes: what its attributes have to be, by name.
+        expected: the same, by keyword.
+
+        Raises AssertionError, in Terraform's words.
         """
         __tracebackhide__ = True
         return assert_resource(self._all, address, unit, action, {**(attributes or {}), **expected})
 
     def assert_no_resource(self, address: str, /, *, unit: str | None = None) -> None:
-        """Fail where there is a resource at an address, or instances of one."""
+        """Fail where there is a resource at an address, or instances of one.
+
+        address: as that of resource(), also without the key of an instance.
+        unit: of this unit alone.
+        """
         __tracebackhide__ = True
         there = [
             one

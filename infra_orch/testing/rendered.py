@@ -43,7 +43,12 @@ class Rendered(Mapping[str, str]):
         return len(self.files)
 
     def unit(self, name: str) -> Mapping[str, str]:
-        """The files of one unit: their texts by name, `main.tf`. Raises KeyError for a unit that is not there."""
+        """The files of one unit: their texts by name, `main.tf`.
+
+        name: of the unit.
+
+        Raises KeyError for a unit that is not there.
+        """
         found = {path.partition("/")[2]: text for path, text in self.files.items() if path.startswith(f"{name}/")}
         if not found:
             raise MissingError(f'unit "{name}"', name, {path.partition("/")[0] for path in self.files})
@@ -52,8 +57,12 @@ class Rendered(Mapping[str, str]):
     def matches(self, *, unit: str | None = None, name: str | None = None) -> bool:
         """Fail, with a diff, where the files are not those of the snapshot beside the test; True where they are.
 
-        The snapshot lies in `renders/<test file>/`, or in *name* below that; *unit* compares the files of one unit.
-        `pytest --update-renders` writes it, and nothing else does.
+        The snapshot lies in `renders/<test file>/`. `pytest --update-renders` writes it, and nothing else does.
+
+        unit: compares the files of this unit alone.
+        name: of a folder below that, for a second snapshot of one file of tests.
+
+        Raises AssertionError also where there is no snapshot yet.
         """
         __tracebackhide__ = True
         texts = self.files if unit is None else {f"{unit}/{file}": text for file, text in self.unit(unit).items()}

@@ -23,10 +23,15 @@ _WILL = {
 class Resource:
     """A resource instance: `resource["versioning"]` is an attribute of it, `"tags" in resource` whether it has one.
 
-    *address* is Terraform's, in the root module of its *unit*: `module.store.aws_s3_bucket.this`. *mode* is `managed`
-    or `data`. *action* is `create`, `update`, `delete`, `replace`, `read`, `no-op` or `forget`; of a state `no-op`.
-    *actions* are Terraform's own, in their order: of a replacement `("delete", "create")`, or the other way round.
     An attribute that nobody knows before an apply is UNKNOWN, a sensitive one SENSITIVE, also within others.
+
+    unit: whose it is.
+    address: Terraform's, in the root module of its unit: `module.store.aws_s3_bucket.this`.
+    type: `aws_s3_bucket`.
+    name: `this`.
+    mode: `managed` or `data`.
+    action: `create`, `update`, `delete`, `replace`, `read`, `no-op` or `forget`; of a state `no-op`.
+    actions: Terraform's own, in their order: of a replacement `("delete", "create")`, or the other way round.
     """
 
     unit: str
@@ -70,7 +75,11 @@ class Resource:
         return iter(self._values)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An attribute; *default* where there is none of that name."""
+        """An attribute.
+
+        name: of the attribute.
+        default: what is returned where there is none of that name.
+        """
         if name not in self._values:
             return default
         sensitive = self._sensitive
@@ -78,17 +87,32 @@ class Resource:
         return masked(self._values[name], mark)
 
     def reveal(self, name: str) -> Any:
-        """An attribute as it is, also where it is sensitive. Raises KeyError where there is none of that name."""
+        """An attribute as it is, also where it is sensitive.
+
+        name: of the attribute.
+
+        Raises KeyError where there is none of that name.
+        """
         __tracebackhide__ = True
         self[name]
         return self._values[name]
 
     def is_unknown(self, name: str) -> bool:
-        """Whether an attribute is `(known after apply)` as a whole, be it sensitive or not."""
+        """Whether an attribute is `(known after apply)` as a whole, be it sensitive or not.
+
+        name: of the attribute.
+
+        Raises KeyError where there is none of that name.
+        """
         return self.reveal(name) is UNKNOWN
 
     def is_sensitive(self, name: str) -> bool:
-        """Whether an attribute is sensitive as a whole."""
+        """Whether an attribute is sensitive as a whole.
+
+        name: of the attribute.
+
+        Raises KeyError where there is none of that name.
+        """
         return self[name] is SENSITIVE
 
     def __str__(self) -> str:

@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnitUnderTest:
-    """A unit: its *module* as the spec has it, its *inputs*, *tags*, what it *needs* (the outputs that it reads, by
-    upstream unit), and whether it is protected.
+    """A unit, as the spec declares it.
+
+    name: of the unit.
+    module: as the spec has it.
+    inputs: by name.
+    tags: in the order of the spec.
+    needs: the outputs that it reads, by upstream unit.
+    protect: whether nothing in it may be destroyed or replaced.
 
     What has no value while a spec is evaluated is text in the inputs: `${network.outputs.vpc_id}`, also within a string
     (`${network.outputs.name}-web`), `${env('TOKEN')}`; an expression is `${length(network.outputs.subnet_ids)}`.
@@ -32,8 +38,12 @@ class UnitUnderTest:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StackUnderTest:
-    """A stack that was found to be right: its *units* by name, the names of its *tasks*, and the *order* in which units
-    and tasks are worked on: each comes after all that it depends on.
+    """A stack that was found to be right.
+
+    name: of the stack.
+    units: by name.
+    tasks: their names.
+    order: in which units and tasks are worked on: each comes after all that it depends on.
     """
 
     name: str
@@ -57,7 +67,12 @@ class StackUnderTest:
         return f"<the stack {self.name}: {', '.join(self.units)}>"
 
     def comes_after(self, node: str) -> frozenset[str]:
-        """All units and tasks that a unit or task comes after, directly or not. Raises KeyError for a name of none."""
+        """All units and tasks that a unit or task comes after, directly or not.
+
+        node: the name of a unit or a task.
+
+        Raises KeyError for a name of none.
+        """
         graph = self.trial.declared.checked.graph
         if node not in graph.upstream:
             raise MissingError(f'unit or task "{node}"', node, graph.upstream)
