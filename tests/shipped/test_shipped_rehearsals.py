@@ -1,12 +1,7 @@
-"""Each shipped stack is rehearsed by the command that its README gives: applied, planned again, destroyed, nothing left.
-
-`make test-rehearsals` does so, in several minutes. `make test` leaves it out: there the tests of each stack go through the
-same steps, and ask in between.
-"""
+"""Each shipped stack is rehearsed by the command that its README gives: applied, planned again, destroyed, nothing left."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +15,6 @@ STACKS = sorted(spec.parent.name for spec in ROOT.glob("stacks/*/stack.py"))
 pytestmark = pytest.mark.aws
 
 
-@pytest.mark.skipif(os.environ.get("REHEARSALS") != "all", reason="make test-rehearsals does it")
 @pytest.mark.parametrize("name", STACKS)
 def test_a_stack_is_rehearsed(tmp_path: Path, bare_environment: dict[str, str], name: str) -> None:
     for folder in ("modules", "stacks"):
