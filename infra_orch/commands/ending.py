@@ -252,7 +252,9 @@ def _record(ended: Sequence[Ended]) -> list[str]:
     recorded = [f"recorded in {commit.sha[:10]} on {commit.branch or 'a detached HEAD'}"] if commit.sha else []
     edited = [one.stack for one in ended if one.run.facts().dirty] if run.command == "apply" else []
     if edited and not run.sandbox:
-        recorded.append(f"commit what {', '.join(edited)} was made of, too: else nobody can go back to this run")
+        recorded.append(
+            f"{', '.join(edited)}: made of changes that are not committed, so nobody can go back to this run"
+        )
     return [*commit.notes, *recorded]
 
 

@@ -78,7 +78,8 @@ def _aim(folder: StackFolder, to: str, repository: Repository) -> Aim:
     found = [to] if to in runs else sorted(name for name in runs if name.startswith(to))
     if len(found) != 1:
         what = f'"{to}" could be {", ".join(found[:_SHOWN])}' if found else f'{folder.name} has no recorded run "{to}"'
-        raise UsageError(what, hint=f"infra-orch history {folder.name} lists them")
+        hint = f"infra-orch history {folder.name} lists them"
+        raise UsageError(what, hint=f"{hint}; the last one is what is there now" if to == "last" else hint)
     run = found[0]
     record = read_record(runs[run])
     entries = repository.log([repository.relative(runs[run])], 1)
@@ -216,6 +217,7 @@ def _differing(folder: StackFolder, aim: Aim, repository: Repository, side: Side
     if not isinstance(content, Content):
         yield f"the spec, which cannot be evaluated: {content}"
         return
+    yield from (f"task {name}" for name in aim.record["tasks"] if name not in content.stack.tasks)
     place = repository.relative(folder.record)
     for name in aim.record["units"]:
         text = repository.show(aim.recorded, f"{place}/{name}.json")

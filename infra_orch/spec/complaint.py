@@ -70,7 +70,8 @@ def _hint(error: BaseException, folder: StackFolder) -> str:
     if isinstance(error, TypeError) and str(error) == "'Reference' object is not callable":
         return 'it has no methods, as it has no value yet; Terraform computes: expression(f"upper({net.outputs.name})")'
     if isinstance(error, NameError) and error.name:
-        return nearest(error.name, sys.modules["infra_orch"].__all__)
+        known = sys.modules["infra_orch"].__all__
+        return f"from infra_orch import {error.name}" if error.name in known else nearest(error.name, known)
     return ""
 
 

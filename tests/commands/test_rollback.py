@@ -139,6 +139,19 @@ def test_a_run_whose_files_were_never_committed_is_refused_and_says_which(desk: 
     assert (desk.root / "modules/shared.txt").read_text() == "two\n"
 
 
+def test_a_task_that_was_never_committed_is_not_lost_in_silence(twice: Desk) -> None:
+    spec = twice.root / "stacks/dev/stack.py"
+    committed = spec.read_text()
+    task = "\n\n@stack.task(after=[])\ndef check(context):\n    pass\n"
+    spec.write_text(committed + task + 'stack.unit("more", module="it", inputs={"value": "more"})\n')
+    applied = twice.run("apply", "dev", "--auto-approve")
+    assert "dev: made of changes that are not committed, so nobody can go back to this run" in applied.err
+    spec.write_text(committed + 'stack.unit("more", module="it", inputs={"value": "more"})\n')
+    twice.commit("without the task")
+    refused = twice.run("rollback", "dev", "--to", runs(twice)[-1])
+    assert (refused.code, "task check" in refused.err) == (77, True)
+
+
 def test_what_stacks_share_is_not_restored_and_that_is_said(desk: Desk) -> None:
     spec = SPEC.replace("import Stack", "import Stack\n    import names").replace('"VALUE"', "names.value")
     desk.write({**files("one"), "stacks/dev/stack.py": spec, "stacks/names.py": 'value = "a"\n'})

@@ -35,7 +35,7 @@ SCENES = {
     r"infra-orch sandbox rehearse ": COMMIT,
     r"infra-orch preview .* --from-rendered": "git push --quiet",
     r"infra-orch rollback ": "infra-orch apply prod --auto-approve",
-    r"infra-orch preview .* comment.md": "echo '# changed' >> modules/service/main.tf",
+    r"infra-orch render --all": "echo '# changed' >> modules/service/main.tf",
     r"infra-orch approve ": f"""
         echo 'stack.unit("more", module="service", inputs={{"name": "more"}})' >>stacks/dev/stack.py
         infra-orch render dev
