@@ -93,6 +93,7 @@ def spec_of(root: Path, source: Path, name: str) -> str:
         f'"""What {shown}/ makes, as one unit."""\n\n'
         f"from infra_orch import {imported}Stack\n\n"
         f"# {told}\n"
+        "# The state that it has comes along before the first apply, or that makes everything a second time.\n"
         f'stack = Stack("{name}"{argument})\n\n'
         f'stack.unit(\n    "{name}",\n    module={json.dumps(module, ensure_ascii=False)},\n{given})\n'
     )

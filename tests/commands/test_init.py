@@ -99,6 +99,7 @@ def test_a_root_module_is_taken_over_with_its_state_by_the_commands_that_are_pri
     assert re.search(r"stacks/net/stack\.py:\d+", wrong.err)
     assert "live/net/main.tf:7 declares it as string" in wrong.err
     spec = plain.root / "stacks/net/stack.py"
+    assert "or that makes everything a second time" in spec.read_text()
     spec.write_text(spec.read_text().replace('"name": ...', '"name": "x"'))
     assert plain.run("validate", "net").code == 0
     steps = re.search(r"^  2\. .*(?=^  5\. )", done.err, re.MULTILINE | re.DOTALL)
