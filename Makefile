@@ -7,7 +7,7 @@ ARGS ?=
 RUN = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults test-differential lint types bench bench-peers docs lock clean
+.PHONY: help setup demo test test-faults test-differential test-rehearsals lint types bench bench-peers docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ test-faults: setup ## Kill runs at random moments, ROUNDS=20 of each kind, and c
 
 test-differential: setup ## Compare Terraform through the provider gateway with Terraform without it, in every case
 	DIFFERENTIAL=whole DIFFERENTIAL_RUNS=200 $(RUN) -m pytest -n auto --dist loadfile tests/gateway $(ARGS)
+
+test-rehearsals: setup ## Rehearse every stack that ships, whole, on the emulated AWS; several minutes
+	REHEARSALS=all PATH="$$PATH:$(abspath $(VENV))/engine" $(RUN) -m pytest -n auto tests/shipped/test_shipped_rehearsals.py $(ARGS)
 
 lint: setup ## Check style, the layers' imports, the format of the Terraform files, and the workflows
 	$(RUN) -m ruff check .

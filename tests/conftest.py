@@ -48,7 +48,6 @@ os.environ.setdefault("GOGC", "400")
 
 # Begun one after the other as they are, a file that takes a minute may be the last, and one core does nothing meanwhile.
 LONGEST = (
-    "shipped/test_shipped_rehearsals.py",
     "shipped/test_shipped_batch.py",
     "commands/test_review_story.py",
     "gateway/test_differential.py",

@@ -1,7 +1,12 @@
-"""Each shipped stack is rehearsed by the command that its README gives: applied, planned again, destroyed, nothing left."""
+"""Each shipped stack is rehearsed by the command that its README gives: applied, planned again, destroyed, nothing left.
+
+`make test-rehearsals` does so, in several minutes. `make test` leaves it out: there the tests of each stack go through the
+same steps, and ask in between.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +20,7 @@ STACKS = sorted(spec.parent.name for spec in ROOT.glob("stacks/*/stack.py"))
 pytestmark = pytest.mark.aws
 
 
+@pytest.mark.skipif(os.environ.get("REHEARSALS") != "all", reason="make test-rehearsals does it")
 @pytest.mark.parametrize("name", STACKS)
 def test_a_stack_is_rehearsed(tmp_path: Path, bare_environment: dict[str, str], name: str) -> None:
     for folder in ("modules", "stacks"):
