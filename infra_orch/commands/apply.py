@@ -78,7 +78,7 @@ def _run(
         if not offer:
             # With a yes it would be no better, so it is told first.
             refuse_unknown(project, stacks, options)
-        _refuse_unasked(options, console, kind)
+        raise _unasked(console, kind)
     parts = offer.parts(project, options, console) if offer else open_parts(project, stacks, options, console)
     if not parts:
         if offer:
@@ -194,20 +194,20 @@ def _apply(
 
 
 def _nobody_to_ask(options: RunOptions, console: Console) -> bool:
+    """Whether nothing may be changed, since nobody can say yes to it, and nobody has."""
     return not options.auto_approve and (not console.interactive or options.json)
 
 
-def _refuse_unasked(options: RunOptions, console: Console, kind: str) -> None:
-    """Refuse to begin where nobody is there to be asked."""
-    if _nobody_to_ask(options, console):
-        raise RefusedError(
-            f"{kind} asks before it changes anything, and nobody is there to be asked",
-            hint=f"{console.again('--auto-approve')}, if that is meant",
-        )
+def _unasked(console: Console, kind: str) -> RefusedError:
+    return RefusedError(
+        f"{kind} asks before it changes anything, and nobody is there to be asked",
+        hint=f"{console.again('--auto-approve')}, if that is meant",
+    )
 
 
 def _agreed(options: RunOptions, console: Console, kind: str, shown: Shown) -> bool:
-    _refuse_unasked(options, console, kind)
+    if _nobody_to_ask(options, console):
+        raise _unasked(console, kind)
     return options.auto_approve or _consent(console, kind, shown)
 
 

@@ -123,7 +123,7 @@ def _look(
         found = [_selection(part, run) for part, run in zip(parts, runs, strict=True)]
         chosen = [selection for selection, _ in found]
         missing = {
-            f"{part.name}/{unit}" if stacks.several else unit: outcome
+            part.node(unit, several=stacks.several): outcome
             for part, (_, elsewhere) in zip(parts, found, strict=True)
             for unit, outcome in elsewhere.items()
         }
@@ -140,7 +140,7 @@ def _look(
         if not console.json:
             console.result(drift_lines(looked, console.style))
             never = [
-                f"{part.name}/{name}" if stacks.several else name
+                part.node(name, several=stacks.several)
                 for part, run in zip(parts, runs, strict=True)
                 for name in _never_applied(part, run)
             ]

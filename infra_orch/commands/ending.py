@@ -167,11 +167,14 @@ def _is_new(one: Ended) -> bool:
     return any(_adopted(node, known.get(name)) or _confirmed(node, known.get(name)) for name, node in one.nodes.items())
 
 
+def _as_declared(node: Planned) -> bool:
+    """Whether a unit exists, and there is nothing to change in it."""
+    return node.outcome.status is Status.UNCHANGED and not node.outcome.destroys_unit
+
+
 def _adopted(node: Planned, record: Mapping[str, Any] | None) -> bool:
     """Whether a unit that has no record exists as it is declared: its state was brought here."""
-    outcome = node.outcome
-    as_declared = outcome.status is Status.UNCHANGED and not outcome.destroys_unit
-    return as_declared and bool(outcome.addresses) and (record is None or not exists(record))
+    return _as_declared(node) and bool(node.outcome.addresses) and not exists(record)
 
 
 def _confirmed(node: Planned, record: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -181,8 +184,7 @@ def _confirmed(node: Planned, record: Mapping[str, Any] | None) -> Mapping[str, 
     Another engine or another machine alone is not worth a commit: of two that take turns, each would make one.
     """
     fingerprint, upstream = node.fingerprint, node.upstream
-    as_declared = node.outcome.status is Status.UNCHANGED and not node.outcome.destroys_unit
-    if not as_declared or record is None or record["status"] != "applied":
+    if not _as_declared(node) or record is None or record["status"] != "applied":
         return None
     if fingerprint is None or fingerprint.doubts or upstream is None or upstream.basis is not Basis.EXACT:
         return None

@@ -100,8 +100,7 @@ def followed(project: Project, remote: str, branch: str, console: Console) -> It
     if repository is None:
         raise UsageError(f"{project.root} is no git repository", hint="git clone the project, and run it there")
     there = find_remote(repository, remote)
-    place = repository.relative(project.root)
-    prefix = "" if place == "." else f"{place}/"
+    prefix = repository.prefix(project.root)
     with _held(project) as lock:
         followed_branch = Branch(
             Checkout(repository, lock), there, branch, branch_ref(repository, branch), prefix, notes_of(project)

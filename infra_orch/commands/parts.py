@@ -34,6 +34,10 @@ class Part:
         """The stack, by the name of its folder."""
         return self.opened.folder.name
 
+    def node(self, name: str, *, several: bool) -> str:
+        """Return what a unit or task of the stack is called in a run of *several* stacks, or of this one."""
+        return f"{self.name}/{name}" if several else name
+
     @property
     def chosen(self) -> dict[str, RenderedUnit]:
         """The units that are wanted, by name."""

@@ -99,10 +99,10 @@ def preview(
     writer = preview_writer(told.bundle, options.change.base, told.group)
     with room_for_bundles(project) if writer else contextlib.nullcontext() as room:
         seen = _planned(project, stacks, options, writer, room, quiet)
+        about = About(options.change.base, "", told.group, told.report_url, deleted=seen.deleted)
         if poster:
-            about = About(options.change.base, "", told.group, deleted=seen.deleted)
             _post(project, seen, about, told.limit, poster)
-        made = _text(project, seen, options.change.base, told)
+        made = _text(project, seen, about, told)
         if told.out is None:
             console.document(made.rstrip("\n"))
         else:
@@ -179,13 +179,12 @@ def _post(project: Project, seen: _Seen, about: About, limit: int | None, poster
 
 
 def _prefix(project: Project) -> str:
-    """The path of the project in its repository: empty, or with a slash at its end."""
+    """What the paths of the project's files begin with in its repository."""
     repository = find_repository(project.root)
-    place = repository.relative(project.root) if repository else "."
-    return "" if place == "." else f"{place}/"
+    return repository.prefix(project.root) if repository else ""
 
 
-def _text(project: Project, seen: _Seen, base: str, told: Wish) -> str:
+def _text(project: Project, seen: _Seen, about: About, told: Wish) -> str:
     """What was planned, in the format that is wanted."""
     repository = find_repository(project.root)
     if told.format == "json":
@@ -197,8 +196,7 @@ def _text(project: Project, seen: _Seen, base: str, told: Wish) -> str:
     if told.format == "sarif":
         return sarif(seen.runs, _prefix(project))
     head = (repository.head() if repository else None) or ""
-    about = About(base, head, told.group, told.report_url, deleted=seen.deleted)
-    return comment(seen.runs, about, told.limit or LIMIT)
+    return comment(seen.runs, replace(about, head=head), told.limit or LIMIT)
 
 
 def _planned(

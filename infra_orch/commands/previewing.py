@@ -173,7 +173,7 @@ def _choose(part: Part, run: Session, console: Console, *, kind: str) -> Chosen:
 def _applied(chosen: Sequence[Chosen], *, several: bool) -> dict[str, Applied]:
     """What is known of the last applies of units that are to be skipped where nothing has changed since."""
     return {
-        f"{one.part.name}/{name}" if several else name: applied
+        one.part.node(name, several=several): applied
         for one in chosen
         if one.part.options.changed_only
         for name, applied in applied_units(one.records).items()

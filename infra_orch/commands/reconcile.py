@@ -118,10 +118,10 @@ class _Loop:
 
     def _moved_by_records(self, remote: Remote, ref: str, before: str, tip: str) -> bool:
         repository = remote.repository
-        place = repository.relative(self.project.root)
+        prefix = repository.prefix(self.project.root)
         try:
             here = remote.bring(ref, tip) and is_ancestor(repository, before, tip)
-            return here and not foreign(repository, before, tip, "" if place == "." else f"{place}/")
+            return here and not foreign(repository, before, tip, prefix)
         except UnavailableError:
             raise
         except UserError:

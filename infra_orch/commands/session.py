@@ -270,11 +270,10 @@ def _only_rendered(changed: Sequence[str], project: Project, repository: Reposit
 
     Also shared Python anywhere in the project goes into them, so nothing in it may differ but what runs write.
     """
-    at = repository.relative(project.root)
-    prefix = "" if at == "." else f"{at}/"
+    prefix = repository.prefix(project.root)
     if not all(is_rendered(path, prefix) for path in changed):
         return False
-    return all(is_ours(path, prefix) for path in repository.dirty([at]))
+    return all(is_ours(path, prefix) for path in repository.dirty([repository.relative(project.root)]))
 
 
 @contextlib.contextmanager
@@ -285,7 +284,7 @@ def _states(
     first = many[0]
     if first.options.sandbox:
         units = {
-            f"{request.part.name}/{name}" if several else name: unit
+            request.part.node(name, several=several): unit
             for request in many
             for name, unit in request.part.chosen.items()
         }

@@ -100,6 +100,14 @@ class Repository:
         except ValueError:
             raise UsageError(f'"{file}" is outside the git repository {self.root}') from None
 
+    def prefix(self, folder: Path) -> str:
+        """Return what the paths of files in *folder* begin with: empty, or with a slash at its end.
+
+        Raises UsageError where it lies outside.
+        """
+        place = self.relative(folder)
+        return "" if place == "." else f"{place}/"
+
     def git_path(self, name: str) -> Path:
         """Return where git keeps *name* ("index") for this working tree; each linked working tree has its own."""
         return self.root / _line(self.git("rev-parse", "--git-path", name))

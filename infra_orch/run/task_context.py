@@ -143,7 +143,7 @@ def client_of(environment: Mapping[str, str], service: str, region: str | None) 
 
 def _variables_of(environment: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, Any]:
     """Of the variables that botocore would take from this process, those that are others in *environment*, as they are
-    there: without that the user's profile would count in the sandbox, too, and beside the credentials of a role.
+    there: without that the user's profile would count beside the credentials of a role.
     """
     found = {}
     for setting, (in_file, variables, default, conversion) in known.items():
