@@ -172,8 +172,8 @@ def _environment(
     """The variables of Terraform's processes; those that may download (*registry*) keep the user's proxies."""
     if emulator is None:
         return environment.values
-    region = opened.regions.get("AWS_REGION", "us-east-1")
-    return apply_redirect(environment.values, sandbox_environment(emulator, region, registry=registry))
+    redirect = sandbox_environment(emulator, opened.emulated_region, registry=registry)
+    return apply_redirect(environment.values, redirect)
 
 
 def _cli_config(project: Project, engine: Engine, run_folder: Path) -> CliConfig:

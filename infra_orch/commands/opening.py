@@ -47,6 +47,11 @@ class Opened:
         """The stack's folder."""
         return self.rendered.folder
 
+    @property
+    def emulated_region(self) -> str:
+        """The region that processes of a run in the sandbox are in."""
+        return self.regions.get("AWS_REGION", "us-east-1")
+
     def elsewhere(self, name: str) -> UnitWork | None:
         """A unit of another stack, `network/vpc`, as it lies rendered; None where it was never rendered."""
         stack, unit = stack_and_unit(name)

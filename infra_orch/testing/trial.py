@@ -186,5 +186,4 @@ class Trial:
 
     @property
     def _environment(self) -> Mapping[str, str]:
-        region = self.opened.regions.get("AWS_REGION", "us-east-1")
-        return apply_redirect(os.environ, sandbox_environment(self.url, region))
+        return apply_redirect(os.environ, sandbox_environment(self.url, self.opened.emulated_region))
